@@ -94,6 +94,7 @@ def ours(data: Path, held: Path, out: Path, seed: int) -> dict[str, Any]:
         progress=PlainProgress(),
     )
     measured = verydeep.evaluate(out, held, compute=Compute(device="cpu", precision="fp32"))
+    assert isinstance(measured, verydeep.EvaluationResult)
     low, high = wilson_interval(
         round(metrics["top1_error"] * metrics["images"] / 100), metrics["images"]
     )

@@ -91,6 +91,7 @@ def trained(given: Given, recipe: str, *settings: str) -> dict[str, Any]:
         ).metrics
         used = core_seconds() - used
         multi = verydeep.evaluate(run, given.data, TestProtocol("dense", "multi"), split="val")
+    assert isinstance(multi, verydeep.EvaluationResult)
     return {
         "error": metrics["top1_error"],
         "multi_scale_error": multi.top1_error,

@@ -23,9 +23,9 @@ from sklearn.metrics import roc_auc_score
 import verydeep
 from verydeep.data.images.inputs import list_pictures
 from verydeep.data.pipeline.rescaled import TestPictures
-from verydeep.evaluation.conformal import conformal_limit
+from verydeep.evaluation.abstention.conformal import conformal_limit
+from verydeep.evaluation.abstention.familiarity import fit_familiarity, unit_length
 from verydeep.evaluation.evaluate import relabel
-from verydeep.evaluation.familiarity import fit_familiarity, unit_length
 from verydeep.evaluation.feature_mixing import mix_features
 from verydeep.evaluation.posteriors import view_groups
 from verydeep.models.classifier import Classifier

@@ -12,11 +12,11 @@ from sklearn.metrics.pairwise import cosine_distances
 from sklearn.preprocessing import normalize
 
 from verydeep.data.geometry import rescaled_size
-from verydeep.evaluation.abstention import Abstention, Familiar
-from verydeep.evaluation.conformal import ClassSets
-from verydeep.evaluation.familiarity import Familiarity
+from verydeep.evaluation.abstention.abstention import Abstention, Familiar
+from verydeep.evaluation.abstention.conformal import ClassSets
+from verydeep.evaluation.abstention.familiarity import Familiarity
+from verydeep.evaluation.abstention.selective import Threshold
 from verydeep.evaluation.protocol import TestProtocol
-from verydeep.evaluation.selective import Threshold
 from verydeep.models.classifier import Classifier
 
 

@@ -22,6 +22,15 @@ for seen in verydeep.load("runs/a").predict("holiday"):
     reveal_type(seen)
 reveal_type(verydeep.vgg("D", num_classes=37))
 verydeep.vgg("D", num_clases=37)
+result = verydeep.evaluate("runs/a", "pets")
+reveal_type(result.images)
+if isinstance(result, verydeep.EvaluationResult):
+    reveal_type(result.top1_error)
+else:
+    reveal_type(result.mean_average_precision)
+probed = verydeep.probe("pets.npz")
+if not isinstance(probed, verydeep.ProbeResult):
+    reveal_type(probed.mean_average_precision)
 """
 
 BUILD = "import sys; from setuptools.build_meta import build_editable; build_editable(sys.argv[1])"
@@ -57,6 +66,9 @@ def test_mypy_sees_an_editable_install(tmp_path: Path) -> None:
     revealed = [line.partition("Revealed type is ")[2] for line in lines if "Revealed" in line]
     assert "verydeep.run.training.result.TrainResult" in revealed[0]
     assert "Any" not in revealed[1]
-    assert revealed[2:] == ['"verydeep.models.prediction.Prediction"', '"verydeep.nets.vgg.VGG"']
+    assert revealed[2:4] == ['"verydeep.models.prediction.Prediction"', '"verydeep.nets.vgg.VGG"']
+    assert [type_.strip('"').removeprefix("builtins.") for type_ in revealed[4:]] == [
+        *("int", "float", "float", "float")
+    ]
     (error,) = [line for line in lines if "error:" in line]
     assert "script.py:10" in error  # the keyword that is misspelt

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from verydeep.data.dataset import Dataset as Dataset
     from verydeep.data.read import read_dataset as read_dataset
     from verydeep.errors import VeryDeepError as VeryDeepError
+    from verydeep.evaluation.abstention.promises import Promises as Promises
     from verydeep.evaluation.all_protocols import EvaluationTable as EvaluationTable
-    from verydeep.evaluation.promises import Promises as Promises
     from verydeep.evaluation.protocol import TestProtocol as TestProtocol
     from verydeep.evaluation.result import EvaluationResult as EvaluationResult
     from verydeep.localization.localizer import Localizer as Localizer
@@ -93,7 +93,7 @@ _HOMES = {
     "Localizer": "verydeep.localization.localizer",
     "Prediction": "verydeep.models.prediction",
     "ProbeResult": "verydeep.transfer.probe",
-    "Promises": "verydeep.evaluation.promises",
+    "Promises": "verydeep.evaluation.abstention.promises",
     "Recipe": "verydeep.recipe.recipe",
     "StudyResult": "verydeep.run.reproduce.result",
     "TestProtocol": "verydeep.evaluation.protocol",

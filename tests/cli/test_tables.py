@@ -14,6 +14,7 @@ from tiny import COLOURS
 
 from verydeep.cli.data import shards_as_text
 from verydeep.cli.text.columns import align
+from verydeep.cli.text.folds import folds_as_text
 from verydeep.cli.text.results import (
     GLANCES,
     calibration_as_text,
@@ -466,3 +467,19 @@ def test_a_temperature_says_what_it_was_fitted_on() -> None:
         assert part in text
     assert "0.1000 to 0.1200" in text
     assert "--calibrate none" in text
+
+
+def test_folds_have_the_decimals_of_other_results() -> None:
+    measured = {"top1_error": 12.3456, "top5_error": 1.0, "macro_f1": None, "loss": 0.51249}
+    spread = {"mean": measured, "std": dict.fromkeys(measured)}
+    fold = {**measured, "fold": 1, "images": 1200, "epochs": 7}
+    metrics = {**result(), **spread, "classes": 37, "folds": [fold]}
+    head, *rows = folds_as_text(metrics, Path("cv")).split("\n\n")[0].splitlines()
+    assert re.split("  +", head.strip())[3:] == [
+        *("top-1 error (%)", "top-5 error (%)", "macro F1 (%)", "loss (nats)")
+    ]
+    assert [row.split() for row in rows] == [
+        ["1", "1,200", "7", "12.35", "1.00", "–", "0.512"],
+        ["mean", "12.35", "1.00", "–", "0.512"],
+        ["std", *"––––"],
+    ]

@@ -9,11 +9,11 @@ import pytest
 from numpy.typing import NDArray
 
 from verydeep.errors import InputError
-from verydeep.evaluation.abstained import learned_for, measure_abstention
-from verydeep.evaluation.abstention import Abstention
+from verydeep.evaluation.abstention.abstention import Abstention
+from verydeep.evaluation.abstention.fit import LearnedAbstention, fit_abstention
+from verydeep.evaluation.abstention.measured import learned_for, measure_abstention
+from verydeep.evaluation.abstention.promises import Promises
 from verydeep.evaluation.calibration import temper
-from verydeep.evaluation.fit_abstention import LearnedAbstention, fit_abstention
-from verydeep.evaluation.promises import Promises
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.significance import wilson_interval
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from verydeep.evaluation.conformal import (
+from verydeep.evaluation.abstention.conformal import (
     class_coverage,
     conformal_limit,
     coverage_range,

@@ -24,13 +24,8 @@ from verydeep.data.geometry import Box
 from verydeep.data.samples import Sample
 from verydeep.errors import DataError, InputError, ModelError
 from verydeep.evaluation.calibration import Calibration
-from verydeep.evaluation.evaluate import (
-    Test,
-    block_size,
-    evaluate_samples,
-    evaluate_tests,
-    relabel,
-)
+from verydeep.evaluation.evaluate import evaluate_samples, evaluate_tests, relabel
+from verydeep.evaluation.joint_tests import Test, block_size
 from verydeep.evaluation.posteriors import ViewGroup
 from verydeep.evaluation.protocol import NAMES, TestProtocol
 from verydeep.evaluation.result import Answers

@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics.pairwise import cosine_distances
 from sklearn.preprocessing import normalize
 
-from verydeep.evaluation.familiarity import Familiarity, fit_familiarity
+from verydeep.evaluation.abstention.familiarity import Familiarity, fit_familiarity
 
 
 def features(seed: int, count: int, size: int = 12) -> np.ndarray:

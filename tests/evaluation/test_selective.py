@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from verydeep.evaluation.selective import (
+from verydeep.evaluation.abstention.selective import (
     attainable_error,
     binomial_p_value,
     fit_threshold,

@@ -20,13 +20,13 @@ from tiny import Outcome, strict_json, write_class_folders
 
 import verydeep
 from verydeep.errors import InputError, ModelError
-from verydeep.evaluation.abstention import Abstention
+from verydeep.evaluation.abstention.abstention import Abstention
+from verydeep.evaluation.abstention.familiarity import fit_familiarity
+from verydeep.evaluation.abstention.fit import LearnedAbstention
+from verydeep.evaluation.abstention.promises import Promises
+from verydeep.evaluation.abstention.selective import Threshold
 from verydeep.evaluation.calibration import temper
-from verydeep.evaluation.familiarity import fit_familiarity
-from verydeep.evaluation.fit_abstention import LearnedAbstention
-from verydeep.evaluation.promises import Promises
 from verydeep.evaluation.protocol import TestProtocol
-from verydeep.evaluation.selective import Threshold
 from verydeep.models.classifier import Classifier
 from verydeep.models.identity import model_key
 from verydeep.models.path import FAMILIARITY

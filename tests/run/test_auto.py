@@ -16,7 +16,7 @@ from verydeep.data.read import DataSource, read_dataset
 from verydeep.errors import RecipeError
 from verydeep.recipe.recipe import load_recipe
 from verydeep.run.training.auto import choose_recipe, facts_of
-from verydeep.run.training.extend import ignored
+from verydeep.run.training.resume_settings import ignored
 from verydeep.system.device import choose_machine
 
 TINY = (

@@ -24,7 +24,7 @@ from verydeep.models.torchvision import Evaluation, TorchvisionClassifier
 from verydeep.nets.vgg import vgg
 from verydeep.run.testing.bench import set_up
 from verydeep.run.testing.evaluate import evaluate, evaluate_all
-from verydeep.run.training.classification import ClassificationTask
+from verydeep.run.training.tasks.classification import ClassificationTask
 from verydeep.system.progress import Progress
 from verydeep.system.settings import Compute
 

@@ -494,13 +494,13 @@ def test_without_captum_its_sections_are_left_out_unless_asked_for(
     [
         (
             {"epoch": 3, "val_loss": 1.2, "val_top1_error": 40.06, "val_top5_error": 0.0},
-            "not tested yet; 40.1 % top-1 validation error after epoch 3",
+            "not tested yet; 40.06 % top-1 validation error after epoch 3",
         ),
         (
             {"top1_error": 12.34, "protocol": "dense", "images": 1234, "loss": 1.0},
-            "12.3 % top-1 error (dense, 1,234 images)",
+            "12.34 % top-1 error (dense, 1,234 images)",
         ),
-        ({"top1_error": 7.0}, "7.0 % top-1 error"),
+        ({"top1_error": 7.0}, "7.00 % top-1 error"),
         ({"loss": 1.0}, "not tested yet"),
         (None, None),
     ],

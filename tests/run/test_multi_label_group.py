@@ -10,8 +10,8 @@ from groups import together
 from tiny import recipe
 
 from verydeep import Compute, evaluate, load, read_dataset, train
-from verydeep.evaluation.multi_label import validate_labels
 from verydeep.evaluation.protocol import TestProtocol
+from verydeep.evaluation.validation import validate_labels
 
 EXACT = Compute("cpu", "fp32")
 

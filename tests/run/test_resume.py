@@ -403,7 +403,7 @@ def test_the_whole_group_can_be_asked(number: signal.Signals, data: Path, tmp_pa
 
 def be_stopped_while_testing(arguments: list[str], errors: Path, number: signal.Signals) -> None:
     """Be the program, and get a signal when training is over and the final test begins."""
-    from verydeep.run.training.classification import ClassificationTask
+    from verydeep.run.training.tasks.classification import ClassificationTask
 
     def tests(*arguments: object) -> None:
         os.kill(os.getpid(), number)

@@ -16,8 +16,8 @@ from serving import as_file, random_served, serving
 
 from verydeep.data.images.decode import decode
 from verydeep.errors import InputError, ModelError
-from verydeep.evaluation.abstention import Abstention
-from verydeep.evaluation.conformal import ClassSets
+from verydeep.evaluation.abstention.abstention import Abstention
+from verydeep.evaluation.abstention.conformal import ClassSets
 from verydeep.localization.localizer import Localizer
 from verydeep.localization.predict import localize
 from verydeep.models.classifier import Classifier

@@ -106,6 +106,25 @@ def test_labels_have_the_column_of_predict(
     assert rows["broken.png"]["fault"]
 
 
+def test_a_folder_that_was_gone_is_looked_into_as_soon_as_it_is_back(
+    service: Service,
+    photographs: list[Image.Image],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder, out, said = tmp_path / "inbox", tmp_path / "named.csv", []
+    monkeypatch.setattr(service, "log", said.append)
+
+    def named() -> bool:
+        if said and not folder.exists():
+            folder.mkdir()
+            photographs[0].save(folder / "a.png")
+        return bool(rows_of(out))
+
+    watch_until(Watched(folder, out, REST), service, named)  # it waits for less than MOST_PAUSE
+    assert said == [f"{folder}: the folder is gone; waiting for it"]
+
+
 def test_a_set_of_classes_has_their_titles() -> None:
     served = random_served()
     served.model = replace(served.model, titles={"class 1": "The first"})

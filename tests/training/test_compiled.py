@@ -16,7 +16,7 @@ from torch import nn
 import verydeep
 from verydeep.errors import MachineError
 from verydeep.recipe.recipe import Recipe
-from verydeep.run.training.settle import settle
+from verydeep.run.training.machine_settings import settle
 from verydeep.system.device import Machine
 from verydeep.system.group.distributed import Group, joined
 from verydeep.training import compiled as module

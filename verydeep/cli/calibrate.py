@@ -11,7 +11,7 @@ from verydeep.cli.groups import option_group
 from verydeep.cli.options import Json, Layout
 from verydeep.cli.output import print_result, progress_of
 from verydeep.errors import InputError
-from verydeep.evaluation.promises import Promises
+from verydeep.evaluation.abstention.promises import Promises
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.models.path import check_models
 from verydeep.system.settings import Compute

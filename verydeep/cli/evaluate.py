@@ -142,6 +142,8 @@ def _classifiers(
 ) -> Outcome:
     from verydeep.cli.text.multi_label import label_table_as_text, labels_as_text
     from verydeep.cli.text.results import result_as_text, table_as_text
+    from verydeep.evaluation.all_protocols import EvaluationTable
+    from verydeep.evaluation.result import EvaluationResult
     from verydeep.run.testing.evaluate import evaluate as evaluate_models
     from verydeep.run.testing.evaluate import evaluate_all
 
@@ -151,21 +153,21 @@ def _classifiers(
     how = TestProtocol("dense" if every else protocol or _usual_protocol(models), **views)  # type: ignore[arg-type]
     fitted = _calibrated(models, data, how, calibrate, where, progress) if calibrate else None
     if every:
-        value = evaluate_all(models, data, how, progress=progress, **where).to_dict()
-        text = (label_table_as_text if _is_multi_label(value) else table_as_text)(value)
+        table = evaluate_all(models, data, how, progress=progress, **where)
+        value = table.to_dict()
+        text = (table_as_text if isinstance(table, EvaluationTable) else label_table_as_text)(value)
     else:
         result = evaluate_models(models, data, how, progress=progress, **where)
         value = result.to_dict()
-        text = (labels_as_text if _is_multi_label(value) else result_as_text)(value)
-        if value.get("top1_error") is not None and result.symptoms:  # said by the progress already
-            value["symptoms"] = [dict(one) for one in result.symptoms]
+        if isinstance(result, EvaluationResult):
+            text = result_as_text(value)
+            if result.symptoms:  # said by the progress already
+                value["symptoms"] = [dict(one) for one in result.symptoms]
+        else:
+            text = labels_as_text(value)
     if fitted:
         value["calibration"], text = fitted[0], f"{fitted[1]}\n\n{text}"
     return value, text
-
-
-def _is_multi_label(value: dict[str, Any]) -> bool:
-    return "mean_average_precision" in value
 
 
 def _calibrated(

@@ -80,7 +80,7 @@ def _three_numbers(flag: str, text: str | None) -> tuple[float, float, float] | 
     if text is None:
         return None
     rule = f"{flag} must be three numbers with commas between them (red, green, blue)"
-    numbers = numbers_in(text, rule)
+    numbers = numbers_in(text, rule, float)
     if len(numbers) != 3:
         raise InputError(f"{rule}, got {text!r} instead")
     return numbers

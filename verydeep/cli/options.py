@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
 from verydeep.cli.completion import layouts_beginning, nets_beginning, recipes_beginning
 from verydeep.errors import InputError, PictureError
 from verydeep.nets.registry import in_words
+
+N = TypeVar("N", int, float)
 
 Data = Annotated[
     str,
@@ -104,10 +106,7 @@ def sizes_in(text: str, rule: str) -> tuple[int, ...]:
     Raises:
         InputError: The text has another form.
     """
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise InputError(f"{rule} like 256 or 256,384,512, got {text!r} instead") from None
+    return numbers_in(text, f"{rule} like 256 or 256,384,512", int)
 
 
 def costs_in(text: str) -> tuple[float, ...]:
@@ -116,21 +115,22 @@ def costs_in(text: str) -> tuple[float, ...]:
     Raises:
         InputError: The text has another form.
     """
-    return numbers_in(text, "--C must be a number like 10, or several like 0.1,1,10")
+    return numbers_in(text, "--C must be a number like 10, or several like 0.1,1,10", float)
 
 
-def numbers_in(text: str, rule: str) -> tuple[float, ...]:
+def numbers_in(text: str, rule: str, kind: Callable[[str], N]) -> tuple[N, ...]:
     """Parse comma-separated numbers.
 
     Args:
         text: Value of the option.
         rule: Name and rule of the option, for the error message.
+        kind: Parses one number; raises a ValueError if it is none.
 
     Raises:
         InputError: The text has another form.
     """
     try:
-        return tuple(float(part) for part in text.split(","))
+        return tuple(kind(part) for part in text.split(","))
     except ValueError:
         raise InputError(f"{rule}, got {text!r} instead") from None
 

@@ -68,7 +68,7 @@ def slurm(
     """
     from verydeep.run.slurm import SlurmJob, batch_script, parse_options, submit, write_script
 
-    words, values = _command(context.args)
+    words, values = _command(context.find_root().command, context.args)
     run = values["out"] if words[0] == "train" else None
     name = values["out"].stem if values.get("out") else words[0]
     job = SlurmJob(
@@ -101,8 +101,12 @@ def slurm(
     print_result(value, "\n".join(lines), as_json)
 
 
-def _command(words: list[str]) -> tuple[list[str], dict[str, Any]]:
+def _command(program: Any, words: list[str]) -> tuple[list[str], dict[str, Any]]:
     """Return the checked arguments of the other verb, and their values by name.
+
+    Args:
+        program: The whole program, with its verbs.
+        words: Name and arguments of the other verb.
 
     Raises:
         InputError: The verb cannot be a job.
@@ -111,13 +115,8 @@ def _command(words: list[str]) -> tuple[list[str], dict[str, Any]]:
         found = f"got {words[0]!r} instead" if words else "none is given"
         hint = did_you_mean(words[0], VERBS) if words else ""
         raise InputError(f"a job of Slurm is one of {', '.join(VERBS)}; {found}{hint}")
-    from typer.main import get_command
-
-    from verydeep.cli.app import app
-
     verb = words[0]
-    command: Any = get_command(app)
-    values = command.commands[verb].make_context(verb, words[1:]).params
+    values = program.commands[verb].make_context(verb, words[1:]).params
     if values.get("processes") not in (None, 1):
         raise InputError("--processes: srun starts the processes here; use --processes-per-node")
     if verb == "train":

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, Unpack
 
 from verydeep.data.samples import Sample
 from verydeep.errors import plural
-from verydeep.evaluation.evaluate import Model, Test, evaluate_tests
+from verydeep.evaluation.any_evaluation import AnyEvaluation
+from verydeep.evaluation.evaluate import evaluate_tests
+from verydeep.evaluation.joint_tests import Circumstances, Model, Test
 from verydeep.evaluation.protocol import ProtocolName, TestProtocol
 from verydeep.evaluation.protocol_table import ProtocolTable, Row, make_rows
 from verydeep.evaluation.result import EvaluationResult
 from verydeep.evaluation.significance import Comparison, mcnemar
-from verydeep.system.progress import Progress
 from verydeep.system.summary import percent
+
+R = TypeVar("R", bound=AnyEvaluation)
 
 SINGLE, MULTI, TOGETHER, FUSION, OTHERS = (
     "one scale, dense (Table 3)",
@@ -75,11 +77,7 @@ def measure_table(
     models: Sequence[Model],
     samples: Sequence[Sample],
     common: TestProtocol,
-    *,
-    split: str = "",
-    root: Path | None = None,
-    workers: int | None = None,
-    progress: Progress | None = None,
+    **how: Unpack[Circumstances],
 ) -> EvaluationTable:
     """Test models by every protocol, reading each image and running each view only once.
 
@@ -87,27 +85,26 @@ def measure_table(
         models: Models with the same classes.
         samples: Test samples.
         common: Mirror images, grid and averages for all tests.
-        split: Name of the split, for the results.
-        root: Folder that the names of unreadable images are relative to.
-        workers: Decoding processes.
-        progress: Progress reporting.
+        **how: See :class:`verydeep.evaluation.joint_tests.Circumstances`.
 
     Raises:
         InputError: The models' classes differ, or no image can be read.
     """
     started = time.monotonic()
-    plan = list(plan_tests(models, common))
-    results = evaluate_tests(
-        models,
-        samples,
-        [test for _, test in plan],
-        split=split,
-        root=root,
-        workers=workers,
-        progress=progress,
-    )
-    rows = make_rows((part for part, _ in plan), results)
+    rows = measure_rows(evaluate_tests, models, samples, common, how)
     return EvaluationTable(rows, time.monotonic() - started)
+
+
+def measure_rows(
+    evaluate: Callable[..., list[R]],
+    models: Sequence[Model],
+    samples: Sequence[Sample],
+    common: TestProtocol,
+    how: Circumstances,
+) -> tuple[Row[R], ...]:
+    """Return the rows of a table, by a function that runs several tests at once."""
+    parts, tests = zip(*plan_tests(models, common), strict=True)
+    return make_rows(parts, evaluate(models, samples, tests, **how))
 
 
 def plan_tests(models: Sequence[Model], common: TestProtocol) -> Iterator[tuple[str, Test]]:

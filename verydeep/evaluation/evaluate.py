@@ -1,105 +1,54 @@
-"""Test one or more models on a data set, by one protocol or by many at once."""
+"""Evaluation of models by a test protocol (section 3.2): models and samples → result.
+
+Every scale is a forward pass of its own. Views of many images that have the same size go through
+a net together (:mod:`verydeep.evaluation.view_batching`).
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple, cast
-from typing import Protocol as Interface
+from collections.abc import Callable, Sequence
+from typing import TypeVar, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from verydeep.data.dataset import Dataset, relative_name
-from verydeep.data.geometry import Rounding
+from verydeep.data.dataset import Dataset
 from verydeep.data.name_forms import nfc
-from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.data.samples import Sample, Samples
-from verydeep.errors import DataError, InputError, did_you_mean
-from verydeep.evaluation.abstained import learned_for
-from verydeep.evaluation.familiarity import FeatureDistance
-from verydeep.evaluation.feature_mixing import FeatureScorer, mix_features
-from verydeep.evaluation.posteriors import (
-    Activation,
-    Mixture,
-    Scorer,
-    ViewGroup,
-    mix_posteriors,
-    view_groups,
+from verydeep.errors import DataError, did_you_mean
+from verydeep.evaluation.any_evaluation import AnyEvaluation
+from verydeep.evaluation.joint_tests import (
+    Circumstances,
+    Measured,
+    Model,
+    Test,
+    measure_tests,
+    one_test,
 )
-from verydeep.evaluation.protocol import Scaled, TestProtocol
-from verydeep.evaluation.result import Answers, Calibrated, EvaluationResult, make_result
+from verydeep.evaluation.multi_label import (
+    LabelAnswers,
+    MultiLabelModel,
+    MultiLabelResult,
+    make_label_result,
+    thresholds_of,
+    truth_of,
+)
+from verydeep.evaluation.protocol import TestProtocol
+from verydeep.evaluation.result import Answers, EvaluationResult, make_result
+from verydeep.evaluation.sigmoid import sigmoid
 from verydeep.evaluation.softmax import softmax
-from verydeep.system.group.distributed import Group, joined
-from verydeep.system.option_names import option
-from verydeep.system.progress import Progress
 
-
-class Model(Scorer, Calibrated, Scaled, Interface):
-    """A net to test: its scores and its properties."""
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of its K classes."""
-
-    @property
-    def any_size(self) -> bool:
-        """True if it accepts images larger than a crop."""
-
-    @property
-    def slides(self) -> bool:
-        """True if its dense answer is a map of scores by position, not a single score."""
-
-    @property
-    def stride(self) -> int:
-        """Image pixels between neighbouring positions of that map."""
-
-    @property
-    def familiarity(self) -> FeatureDistance | None:
-        """Distance of its features from those of training images; None without."""
-
-    def check_scale(self, scale: int) -> None:
-        """Raise an InputError if the net cannot be tested at a scale."""
-
-
-@dataclass(frozen=True)
-class Test:
-    """A test of one net, or of several that are fused.
-
-    Attributes:
-        members: Index of each net with its protocol. The protocols differ only in scales.
-    """
-
-    __test__ = False  # not a test for pytest to collect
-
-    members: tuple[tuple[int, TestProtocol], ...]
-
-    @property
-    def protocols(self) -> tuple[TestProtocol, ...]:
-        """Protocols, in the order of the nets."""
-        return tuple(protocol for _, protocol in self.members)
-
-    def mixture(self) -> Mixture:
-        """Return the weight of each part: equal for all nets, then for their scales and kinds."""
-        weights: dict[ViewGroup, float] = {}
-        for net, protocol in self.members:
-            parts = view_groups(protocol, net)
-            weights |= {part: 1 / len(self.members) / len(parts) for part in parts}
-        return weights
+M = TypeVar("M", bound=Model)
+R = TypeVar("R", bound=AnyEvaluation)
 
 
 def evaluate_samples(
     models: Sequence[Model],
     samples: Sequence[Sample],
     protocol: TestProtocol | Sequence[TestProtocol],
-    *,
-    split: str = "",
-    root: Path | None = None,
-    workers: int | None = None,
-    progress: Progress | None = None,
+    **how: Unpack[Circumstances],
 ) -> EvaluationResult:
     """Test models on samples; every image is counted exactly once.
 
@@ -107,288 +56,108 @@ def evaluate_samples(
         models: Models with the same classes; several are fused by averaging their posteriors.
         samples: Test samples; their labels are indices of the models' classes.
         protocol: One for all models, or one for each that differ only in scales.
-        split: Name of the split, for the result.
-        root: Folder that the names of unreadable images are relative to.
-        workers: Decoding processes.
-        progress: Progress reporting.
+        **how: See :class:`verydeep.evaluation.joint_tests.Circumstances`.
 
     Raises:
         InputError: A scale is too small for a net, the models' classes differ, or no image can
             be read.
     """
+    return _alone(evaluate_tests, models, samples, protocol, how)
+
+
+def evaluate_labels(
+    models: Sequence[MultiLabelModel],
+    samples: Sequence[Sample],
+    protocol: TestProtocol | Sequence[TestProtocol],
+    **how: Unpack[Circumstances],
+) -> MultiLabelResult:
+    """Test multi-label models on samples; arguments as for :func:`evaluate_samples`."""
+    return _alone(evaluate_label_tests, models, samples, protocol, how)
+
+
+def _alone(
+    evaluate: Callable[..., list[R]],
+    models: Sequence[M],
+    samples: Sequence[Sample],
+    protocol: TestProtocol | Sequence[TestProtocol],
+    how: Circumstances,
+) -> R:
+    """Return the result of a single test, whose seconds include reading the images."""
     started = time.monotonic()
-    (result,) = evaluate_tests(
-        models,
-        samples,
-        [one_test(models, protocol)],
-        split=split,
-        root=root,
-        workers=workers,
-        progress=progress,
-    )
+    (result,) = evaluate(models, samples, [one_test(models, protocol)], **how)
     return dataclasses.replace(result, seconds=time.monotonic() - started)
-
-
-def one_test(models: Sequence[Scaled], protocol: TestProtocol | Sequence[TestProtocol]) -> Test:
-    """Return the test of all models together.
-
-    Args:
-        models: The models.
-        protocol: One for all models, or one for each.
-
-    Raises:
-        InputError: There are more or fewer protocols than models.
-    """
-    protocols = [protocol] * len(models) if isinstance(protocol, TestProtocol) else protocol
-    if len(protocols) != len(models):
-        raise InputError(f"{len(models)} models need as many protocols, got {len(protocols)}")
-    resolved = (how.for_model(model) for how, model in zip(protocols, models, strict=True))
-    return Test(tuple(enumerate(resolved)))
 
 
 def evaluate_tests(
     models: Sequence[Model],
     samples: Sequence[Sample],
     tests: Sequence[Test],
-    *,
-    split: str = "",
-    root: Path | None = None,
-    workers: int | None = None,
-    progress: Progress | None = None,
+    **how: Unpack[Circumstances],
 ) -> list[EvaluationResult]:
     """Run several tests on the same images at once, and compute shared work once.
-
-    Under ``torchrun`` every process takes a share of the images and returns the whole result.
 
     Raises:
         InputError: As in :func:`evaluate_samples`.
     """
     samples = Samples.of(samples)
-    measured = measure_tests(
-        models, samples, tests, softmax, split=split, root=root, workers=workers, progress=progress
-    )
-    labels = np.array(samples.labels[measured.good], np.int64)
-    return [
-        make_result(
-            [models[net] for net, _ in test.members],
+    found = measure_tests(models, samples, tests, softmax, **how)
+    labels = np.array(samples.labels[found.good], np.int64)
+
+    def answers(_: Sequence[Model], likely: NDArray[np.float32]) -> Answers:
+        return Answers(found.names, labels, likely, models[0].classes, found.distances)
+
+    return _results(make_result, answers, models, tests, found, how)
+
+
+def evaluate_label_tests(
+    models: Sequence[MultiLabelModel],
+    samples: Sequence[Sample],
+    tests: Sequence[Test],
+    **how: Unpack[Circumstances],
+) -> list[MultiLabelResult]:
+    """Run several tests of multi-label models at once; see :func:`evaluate_tests`."""
+    samples = Samples.of(samples)
+    found = measure_tests(models, samples, tests, sigmoid, **how)
+    classes = models[0].classes
+    truth = truth_of(samples, len(classes))[found.good]
+
+    def answers(fused: Sequence[MultiLabelModel], likely: NDArray[np.float32]) -> LabelAnswers:
+        return LabelAnswers(found.names, truth, likely, thresholds_of(fused), classes)
+
+    return _results(make_label_result, answers, models, tests, found, how)
+
+
+def _results(
+    make: Callable[..., R],
+    answers: Callable[[Sequence[M], NDArray[np.float32]], object],
+    models: Sequence[M],
+    tests: Sequence[Test],
+    found: Measured,
+    how: Circumstances,
+) -> list[R]:
+    """Return the result of each test.
+
+    Args:
+        make: Makes a result.
+        answers: Returns the answers of the models of a test, from their posteriors.
+        models: All models.
+        tests: The tests.
+        found: What they have found.
+        how: Name of the split.
+    """
+    results = []
+    for test, likely, seconds in zip(tests, found.posteriors, found.seconds, strict=True):
+        fused = [models[net] for net, _ in test.members]
+        result = make(
+            fused,
             test.protocols,
-            Answers(measured.names, labels, likely, models[0].classes, measured.distances),
-            unreadable=measured.unreadable,
-            split=split,
+            answers(fused, likely),
+            unreadable=found.unreadable,
+            split=how.get("split", ""),
             seconds=seconds,
         )
-        for test, likely, seconds in zip(tests, measured.posteriors, measured.seconds, strict=True)
-    ]
-
-
-class Measured(NamedTuple):
-    """What M tests have found on N readable images.
-
-    Attributes:
-        good: Indices of the readable images, N.
-        names: Their names.
-        unreadable: Names of the other images.
-        posteriors: float32 (M, N, K).
-        seconds: Time of each test, M.
-        distances: Distances of the features from those of training images, (N,); None if no model
-            asks for them.
-    """
-
-    good: list[int]
-    names: tuple[str, ...]
-    unreadable: tuple[str, ...]
-    posteriors: NDArray[np.float32]
-    seconds: tuple[float, ...]
-    distances: NDArray[np.float32] | None = None
-
-
-def measure_tests(
-    models: Sequence[Model],
-    samples: Samples,
-    tests: Sequence[Test],
-    activation: Activation,
-    *,
-    split: str = "",
-    root: Path | None = None,
-    workers: int | None = None,
-    progress: Progress | None = None,
-) -> Measured:
-    """Return the posteriors of several tests on the same images, of all processes.
-
-    Args:
-        models: As for :func:`evaluate_tests`, like all other arguments.
-        samples: Test samples.
-        tests: The tests.
-        activation: Makes posteriors of scores.
-        split: Name of the split.
-        root: Folder that the names of images are relative to.
-        workers: Decoding processes.
-        progress: Progress reporting.
-
-    Raises:
-        InputError: As in :func:`evaluate_samples`.
-    """
-    check_tests(models, tests)
-    with joined() as group:
-        own = share_of_tests(models, samples, tests, group, split, workers, progress, activation)
-        total = group.join_rows(own.posteriors, own.images, len(samples), axis=1)
-        far = own.distances
-        if far is not None:
-            far = group.join_rows(far, own.images, len(samples))
-        faults = group.join_values(own.faults, own.images)
-        times = group.gather(own.seconds)
-    good = [index for index in range(len(samples)) if index not in faults]
-    if not good:
-        raise none_readable(len(samples), faults)
-    names = [relative_name(sample.path, root or Path()) for sample in samples]
-    return Measured(
-        good,
-        tuple(names[index] for index in good),
-        tuple(names[index] for index in sorted(faults)),
-        total[:, good],
-        tuple(sum(_slowest(times, part) for part in test.mixture()) for test in tests),
-        None if far is None else far[good],
-    )
-
-
-def none_readable(images: int, faults: Mapping[int, str]) -> DataError:
-    """Return the error that no image to test on can be read, with the first ten reasons."""
-    reasons = "".join(f"\n  {fault}" for fault in [*faults.values()][:10])
-    return DataError(f"none of the {images} images to test on can be read:{reasons}")
-
-
-def block_size(images: int) -> int:
-    """Return the number of neighbouring images in a block, from the total number alone.
-
-    >>> block_size(64), block_size(500), block_size(50_000)
-    (8, 32, 256)
-    """
-    return min(256, max(8, -(-images // 16)))
-
-
-class Share(NamedTuple):
-    """Results of one process, n images.
-
-    Attributes:
-        images: Indices of its images, in the order of the other attributes.
-        posteriors: float32 (M, n, K); zero for unreadable images.
-        faults: Reasons for unreadable images, by place in ``images``.
-        seconds: Time of each part of the tests.
-        distances: Distances of the features from those of training images, float32 (n,); None if
-            no model asks for them.
-    """
-
-    images: Sequence[int]
-    posteriors: NDArray[np.float32]
-    faults: Mapping[int, str]
-    seconds: Mapping[ViewGroup, float]
-    distances: NDArray[np.float32] | None = None
-
-
-def share_of_tests(
-    models: Sequence[Model],
-    samples: Samples,
-    tests: Sequence[Test],
-    group: Group,
-    split: str,
-    workers: int | None,
-    progress: Progress | None,
-    activation: Activation = softmax,
-) -> Share:
-    """Return the posteriors of this process's share of the images in M tests.
-
-    Args:
-        models: Models to test.
-        samples: All images.
-        tests: The tests.
-        group: Processes that share the images.
-        split: Name of the split, for the progress.
-        workers: Decoding processes.
-        progress: Progress reporting.
-        activation: Makes posteriors of scores.
-    """
-    block = block_size(len(samples))
-    mine = group.share(len(samples), block)
-    mixtures = [test.mixture() for test in tests]
-    scales = sorted({part.scale for mixture in mixtures for part in mixture})
-    pictures = TestPictures(
-        samples.take(mine).paths, tuple(scales), workers, *rescaling(models, tests)
-    )
-    own: dict[ViewGroup, float] = {}
-    average, far = tests[0].protocols[0].average, None
-    reference = _reference(models, tests)
-    with (progress or Progress()).task(f"testing {split}".strip(), len(mine)) as task:
-        how: dict[str, Any] = {"average": average, "block": block, "task": task, "seconds": own}
-        if reference:
-            net = cast(FeatureScorer, models[0])
-            one, far = mix_features(net, pictures, mixtures[0], reference.distances, **how)
-            likely = one[None]
-        else:
-            likely = mix_posteriors(
-                models,
-                len(models[0].classes),
-                pictures,
-                mixtures,
-                activation=activation,
-                **how,
-            )
-    return Share(mine, likely, pictures.unreadable, own, far)
-
-
-def _reference(models: Sequence[Model], tests: Sequence[Test]) -> FeatureDistance | None:
-    """Return the training images to compare with, if a single test needs that to abstain."""
-    if len(tests) > 1:
-        return None
-    learned = learned_for(models, tests[0].protocols)
-    return models[0].familiarity if learned and learned.familiar else None
-
-
-def _slowest(times: Sequence[Mapping[ViewGroup, float]], part: ViewGroup) -> float:
-    """Return the seconds of a part in the slowest process."""
-    return max(one.get(part, 0.0) for one in times)
-
-
-def preset(tests: Sequence[Test]) -> str:
-    """Return the preset that the tests share."""
-    return tests[0].protocols[0].preset
-
-
-def rescaling(models: Sequence[Model], tests: Sequence[Test]) -> tuple[Rounding, str]:
-    """Return rounding of the longer side and interpolation for rescaling the tests' images."""
-    if preset(tests) == "torchvision":
-        return "down", models[0].interpolation
-    return "nearest", "bilinear"
-
-
-def check_tests(models: Sequence[Model], tests: Sequence[Test]) -> None:
-    """Reject tests that cannot be run, or not together.
-
-    Raises:
-        InputError: A scale is too small for a net, a net takes crops only, the models' classes
-            differ, or the tests differ in average, preset or interpolation.
-    """
-    first = models[0]
-    for net, protocol in dict.fromkeys(member for test in tests for member in test.members):
-        for scale in protocol.used_scales:
-            models[net].check_scale(scale)
-        if protocol.name in ("dense", "both") and not models[net].any_size:
-            raise InputError(
-                f"net {models[net].name} takes images of {models[net].input_size} pixels only; "
-                f"test it by crops: {option('protocol')} center, crops, ten-crop or googlenet"
-            )
-    if preset(tests) == "torchvision" and len({model.interpolation for model in models}) > 1:
-        raise InputError("torchvision rescales for some of these models in another way than others")
-    if len({(p.average, p.preset) for test in tests for p in test.protocols}) > 1:
-        raise InputError("tests that are made together must agree in average and preset")
-    for model in models:
-        if model.dimensions != first.dimensions:
-            raise InputError("models of images and models of volumes cannot be fused")
-        if model.classes != first.classes:
-            raise InputError(
-                "models can only be fused if they know the same classes in the same order; "
-                f"{first.name} knows {len(first.classes)} ({first.classes[0]}, …), "
-                f"{model.name} {len(model.classes)} ({model.classes[0]}, …)"
-            )
+        results.append(result)
+    return results
 
 
 def relabel(dataset: Dataset, split: str, classes: Sequence[str]) -> Samples:

@@ -5,19 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Unpack
 
 from verydeep.data.samples import Sample
 from verydeep.errors import plural
-from verydeep.evaluation.all_protocols import plan_tests
-from verydeep.evaluation.multi_label import (
-    MultiLabelModel,
-    MultiLabelResult,
-    evaluate_label_tests,
-)
+from verydeep.evaluation.all_protocols import measure_rows
+from verydeep.evaluation.evaluate import evaluate_label_tests
+from verydeep.evaluation.joint_tests import Circumstances
+from verydeep.evaluation.multi_label import MultiLabelModel, MultiLabelResult
 from verydeep.evaluation.protocol import TestProtocol
-from verydeep.evaluation.protocol_table import ProtocolTable, make_rows
-from verydeep.system.progress import Progress
+from verydeep.evaluation.protocol_table import ProtocolTable
 from verydeep.system.summary import percent
 
 
@@ -45,23 +42,9 @@ def measure_label_table(
     models: Sequence[MultiLabelModel],
     samples: Sequence[Sample],
     common: TestProtocol,
-    *,
-    split: str = "",
-    root: Path | None = None,
-    workers: int | None = None,
-    progress: Progress | None = None,
+    **how: Unpack[Circumstances],
 ) -> MultiLabelTable:
     """Test multi-label models by every protocol; arguments as for ``measure_table``."""
     started = time.monotonic()
-    plan = list(plan_tests(models, common))
-    results = evaluate_label_tests(
-        models,
-        samples,
-        [test for _, test in plan],
-        split=split,
-        root=root,
-        workers=workers,
-        progress=progress,
-    )
-    rows = make_rows((part for part, _ in plan), results)
+    rows = measure_rows(evaluate_label_tests, models, samples, common, how)
     return MultiLabelTable(rows, time.monotonic() - started)

@@ -1,4 +1,4 @@
-"""Tests of multi-label classifiers: result, test of samples, and quick validation.
+"""Result of a test of a multi-label classifier: measures, thresholds, every answer.
 
 A class's posterior is the sigmoid of its score, where a classifier of one class per image takes
 the softmax; views, scales and averages are the same (:mod:`verydeep.evaluation.posteriors`).
@@ -8,20 +8,18 @@ N images, K classes.
 
 from __future__ import annotations
 
-import dataclasses
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from typing import Protocol as Interface
 
 import numpy as np
 from numpy.typing import NDArray
 
-from verydeep.data.samples import Sample, Samples
+from verydeep.data.samples import Samples
+from verydeep.evaluation.any_evaluation import AnyEvaluation
 from verydeep.evaluation.description import steps, way_of_testing
-from verydeep.evaluation.evaluate import Model, Test, measure_tests, one_test
+from verydeep.evaluation.joint_tests import Model
 from verydeep.evaluation.label_metrics import (
     average_precision,
     average_precision_11,
@@ -35,10 +33,9 @@ from verydeep.evaluation.label_metrics import (
     ranking_loss,
 )
 from verydeep.evaluation.protocol import TestProtocol
-from verydeep.evaluation.sigmoid import sigmoid
 from verydeep.evaluation.thresholds import USUAL, Thresholds
-from verydeep.system.progress import Progress
-from verydeep.system.summary import Rows, Summary, percent
+from verydeep.system.csv_text import in_one_cell
+from verydeep.system.summary import Rows, percent
 
 
 class MultiLabelModel(Model, Interface):
@@ -74,8 +71,8 @@ class LabelAnswers:
         return np.asarray(self.posteriors >= self.thresholds)
 
 
-@dataclass(frozen=True, repr=False)
-class MultiLabelResult(Summary):
+@dataclass(frozen=True, repr=False, kw_only=True)
+class MultiLabelResult(AnyEvaluation):
     """Result of a test of a multi-label classifier, with its settings.
 
     A top-1 error means nothing where an image has several classes or none, so there is none.
@@ -97,25 +94,8 @@ class MultiLabelResult(Summary):
         loss: Binary cross-entropy, mean over images and classes, in nats.
         thresholds: By class.
         thresholds_fitted_on: Split that the thresholds were fitted on; None if all are 0.5.
-        classes: K, the net's number of classes.
-        images: Number of images tested.
-        unlabelled: Number of them without any label.
-        unreadable: Names of images that could not be read; they are not counted.
-        protocol: Name of the protocol.
-        scales: Test scales Q of all nets, in pixels.
-        flip: Whether mirror images were averaged in.
-        average: Averaging rule: ``paper``, ``scores`` or ``posteriors``.
-        views: Number of views per image, over all nets.
-        steps: The test in words, from images to posteriors.
-        split: Name of the split.
-        models: Names of the nets whose posteriors were averaged.
-        seconds: Time of the test.
+        unlabelled: Number of tested images without any label.
         answers: Answers for every image; not in :meth:`to_dict`.
-        trained_on: Number of test images that one of the nets was trained on; None if unknown.
-        validated_on: Number of test images that chose the epoch of one of the nets; None if
-            unknown.
-        engine: Engine that computed the scores; None if unknown.
-        precision: Its precision; None if unknown.
     """
 
     mean_average_precision: float
@@ -134,40 +114,14 @@ class MultiLabelResult(Summary):
     loss: float
     thresholds: Mapping[str, float]
     thresholds_fitted_on: str | None
-    classes: int
-    images: int
     unlabelled: int
-    unreadable: tuple[str, ...]
-    protocol: str
-    scales: tuple[int, ...]
-    flip: bool
-    average: str
-    views: int
-    steps: tuple[str, ...]
-    split: str
-    models: tuple[str, ...]
-    seconds: float
     answers: LabelAnswers = field(repr=False, compare=False)
-    trained_on: int | None = None
-    validated_on: int | None = None
-    engine: str | None = None
-    precision: str | None = None
 
-    def facts(self) -> Rows:
-        """Yield the facts to show."""
+    def main_measures(self) -> Rows:
+        """Yield mean average precision and F1."""
         interval = self.mean_average_precision_interval
         yield "mean average precision", percent(self.mean_average_precision, interval)
         yield "micro F1", percent(self.micro_f1)
-        yield "images", f"{self.images:,} of {self.split}"
-        if self.unreadable:
-            yield "unreadable", len(self.unreadable)
-        yield "protocol", f"{self.protocol}, Q = {', '.join(map(str, self.scales))}"
-        yield "net", " + ".join(self.models)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON; None for measures that are undefined."""
-        names = [part.name for part in dataclasses.fields(self) if part.name != "answers"]
-        return {name: plain(getattr(self, name)) for name in names}
 
 
 def joined_names(classes: Sequence[str], chosen: NDArray[np.bool_]) -> str:
@@ -176,77 +130,7 @@ def joined_names(classes: Sequence[str], chosen: NDArray[np.bool_]) -> str:
     >>> joined_names(("cat", "dog", "fox"), np.array([True, False, True]))
     'cat|fox'
     """
-    return "|".join(classes[label] for label in np.flatnonzero(chosen).tolist())
-
-
-def plain(value: Any) -> Any:
-    """Return a value for JSON; None for numbers that are undefined."""
-    if isinstance(value, tuple):
-        return [plain(one) for one in value]
-    if isinstance(value, Mapping):
-        return {key: plain(one) for key, one in value.items()}
-    return None if isinstance(value, float) and not np.isfinite(value) else value
-
-
-def evaluate_labels(
-    models: Sequence[MultiLabelModel],
-    samples: Sequence[Sample],
-    protocol: TestProtocol | Sequence[TestProtocol],
-    *,
-    split: str = "",
-    root: Path | None = None,
-    workers: int | None = None,
-    progress: Progress | None = None,
-) -> MultiLabelResult:
-    """Test multi-label models on samples; arguments as for ``evaluate_samples``."""
-    started = time.monotonic()
-    (result,) = evaluate_label_tests(
-        models,
-        samples,
-        [one_test(models, protocol)],
-        split=split,
-        root=root,
-        workers=workers,
-        progress=progress,
-    )
-    return dataclasses.replace(result, seconds=time.monotonic() - started)
-
-
-def evaluate_label_tests(
-    models: Sequence[MultiLabelModel],
-    samples: Sequence[Sample],
-    tests: Sequence[Test],
-    *,
-    split: str = "",
-    root: Path | None = None,
-    workers: int | None = None,
-    progress: Progress | None = None,
-) -> list[MultiLabelResult]:
-    """Run several tests on the same images at once; see ``evaluate_tests``.
-
-    Raises:
-        InputError: As there.
-    """
-    samples = Samples.of(samples)
-    measured = measure_tests(
-        models, samples, tests, sigmoid, split=split, root=root, workers=workers, progress=progress
-    )
-    truth = truth_of(samples, len(models[0].classes))[measured.good]
-    results = []
-    for test, likely, seconds in zip(tests, measured.posteriors, measured.seconds, strict=True):
-        own = [models[net] for net, _ in test.members]
-        answers = LabelAnswers(measured.names, truth, likely, thresholds_of(own), models[0].classes)
-        results.append(
-            make_label_result(
-                own,
-                test.protocols,
-                answers,
-                unreadable=measured.unreadable,
-                split=split,
-                seconds=seconds,
-            )
-        )
-    return results
+    return in_one_cell(classes[label] for label in np.flatnonzero(chosen).tolist())
 
 
 def truth_of(samples: Samples, classes: int) -> NDArray[np.bool_]:
@@ -317,68 +201,3 @@ def measures_of(answers: LabelAnswers) -> dict[str, Any]:
         "ranking_loss": ranking_loss(likely, truth),
         "loss": float(binary_log_losses(likely, truth).mean()),
     }
-
-
-@dataclass(frozen=True)
-class LabelFigures:
-    """Loss and errors of a validation.
-
-    Attributes:
-        loss: Binary cross-entropy, mean over images and classes, in nats.
-        subset_error: Images with a wrong set of labels at a threshold of 0.5, in percent.
-        mean_average_precision: Mean over the classes that occur, in percent; 0 if none does.
-        map_error: 100 − mean average precision, which the plateau schedule can watch.
-    """
-
-    loss: float
-    subset_error: float
-    mean_average_precision: float
-    map_error: float
-
-
-def validate_labels(
-    model: MultiLabelModel,
-    samples: Sequence[Sample],
-    protocol: TestProtocol,
-    *,
-    split: str = "",
-    root: Path | None = None,
-    workers: int | None = None,
-    progress: Progress | None = None,
-) -> tuple[LabelFigures, tuple[str, ...]]:
-    """Measure a multi-label classifier after an epoch; see ``validate_samples``.
-
-    Average precision ranks all images, so the processes of a group exchange posteriors here.
-    """
-    samples = Samples.of(samples)
-    test = Test(((0, protocol.for_model(model)),))
-    measured = measure_tests(
-        [model],
-        samples,
-        [test],
-        sigmoid,
-        split=split,
-        root=root,
-        workers=workers,
-        progress=progress,
-    )
-    (likely,) = measured.posteriors
-    truth = truth_of(samples, len(model.classes))[measured.good]
-    return label_figures(likely, truth), measured.unreadable
-
-
-def label_figures(posteriors: NDArray[np.float32], truth: NDArray[np.bool_]) -> LabelFigures:
-    """Return loss and errors of all images of a validation.
-
-    Args:
-        posteriors: (N, K).
-        truth: True for the classes of each image, (N, K).
-    """
-    precision = 100 * mean_of_known(average_precisions(posteriors, truth))
-    precision = precision if np.isfinite(precision) else 0.0
-    return LabelFigures(
-        float(binary_log_losses(posteriors, truth).mean()),
-        100 * float(((posteriors >= USUAL) != truth).any(1).mean()),
-        precision,
-        100 - precision,
-    )

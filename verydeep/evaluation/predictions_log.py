@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from verydeep.evaluation.abstention import Decisions
+from verydeep.evaluation.abstention.abstention import Decisions
 from verydeep.evaluation.calibration import BINS, Bin, reliability_of
 from verydeep.evaluation.confusion import ClassErrors, rate_classes
 from verydeep.evaluation.metrics import likeliest

@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from string import ascii_lowercase
-from typing import Any, ClassVar, Generic, TypeVar
-from typing import Protocol as Interface
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
+from verydeep.evaluation.any_evaluation import AnyEvaluation
 from verydeep.system.summary import html_table
 
-
-class Tabled(Interface):
-    """Properties of a result that a table shows."""
-
-    @property
-    def models(self) -> tuple[str, ...]:
-        """Names of the nets whose posteriors were averaged."""
-
-    @property
-    def protocol(self) -> str:
-        """Name of the protocol."""
-
-    @property
-    def scales(self) -> tuple[int, ...]:
-        """Test scales Q of all nets, in pixels."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
-
-
-R = TypeVar("R", bound=Tabled)
+R = TypeVar("R", bound=AnyEvaluation)
 
 _STRENGTH = {"both": 2, "crops": 1}
 
@@ -72,6 +52,11 @@ class ProtocolTable(Generic[R]):
     def measured(self, result: R) -> str:
         """Return what is shown of a result."""
         raise NotImplementedError
+
+    def with_facts(self, facts: Mapping[str, Any]) -> Self:
+        """Return the table with attributes of all results set."""
+        rows = tuple(replace(row, result=replace(row.result, **facts)) for row in self.rows)
+        return replace(self, rows=rows)
 
     def _repr_html_(self) -> str:
         head = ("", "net", "protocol", "scales", self.measure)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,8 +10,9 @@ from typing import Protocol as Interface
 import numpy as np
 from numpy.typing import NDArray
 
-from verydeep.evaluation.abstained import learned_for, measure_abstention
-from verydeep.evaluation.abstention import Abstention, Decisions
+from verydeep.evaluation.abstention.abstention import Abstention, Decisions
+from verydeep.evaluation.abstention.measured import learned_for, measure_abstention
+from verydeep.evaluation.any_evaluation import AnyEvaluation
 from verydeep.evaluation.calibration import (
     Calibration,
     calibration_error_by_chance,
@@ -23,7 +23,7 @@ from verydeep.evaluation.description import Described, steps, way_of_testing
 from verydeep.evaluation.metrics import likeliest, log_loss, macro_f1, topk_error
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.significance import wilson_interval
-from verydeep.system.summary import Rows, Summary, percent
+from verydeep.system.summary import Rows, percent
 
 
 class Calibrated(Described, Interface):
@@ -68,14 +68,14 @@ class Answers:
         return np.not_equal(self.guesses, self.labels)
 
 
-@dataclass(frozen=True, repr=False)
-class EvaluationResult(Summary):
-    """Result of a test, with its settings.
+@dataclass(frozen=True, repr=False, kw_only=True)
+class EvaluationResult(AnyEvaluation):
+    """Result of a test of a classifier of one class per image, with its settings.
 
     Attributes:
         top1_error: Images whose class was not the most likely, in percent.
-        top5_error: Images whose class was not among the five most likely (K, if fewer), in
-            percent.
+        top5_error: Images whose class was not among the five most likely (K, if fewer: it is 0
+            then), in percent.
         top1_interval: 95 % confidence interval of the top-1 error (Wilson), in percent.
         top5_interval: The same for the top-5 error.
         top1_accuracy: 100 − top-1 error, in percent.
@@ -85,30 +85,11 @@ class EvaluationResult(Summary):
         calibration_error: Mean gap between confidence and accuracy, in percent (15 bins).
         calibration_error_by_chance: Its mean for a perfectly calibrated net, in percent. It is
             not zero, because the accuracy of few images in a bin varies by chance.
-        classes: K, the net's number of classes. With five or fewer, the top-5 error is 0.
-        images: Number of images tested.
-        unreadable: Names of images that could not be read; they are not counted.
-        protocol: Name of the protocol.
-        scales: Test scales Q of all nets, in pixels.
-        flip: Whether mirror images were averaged in.
-        average: Averaging rule: ``paper``, ``scores`` or ``posteriors``.
-        views: Number of views per image, over all nets.
-        steps: The test in words, from images to posteriors.
-        split: Name of the split.
-        models: Names of the nets whose posteriors were averaged.
-        seconds: Time of the test. For tests run together, only the time of its views in the nets,
-            without reading the images.
         calibrated: Temperature, with loss and calibration error at it; None without a temperature
             or for fused models.
         abstention: Share of answered images, error among them, coverage and size of the sets of
-            classes; see :func:`verydeep.evaluation.abstained.measure_abstention`. None if the model
-            has not learned to abstain in this test, or for fused models.
-        trained_on: Number of test images that one of the nets was trained on, which makes the
-            error too low; None if unknown.
-        validated_on: Number of test images that chose the epoch of one of the nets; None if
-            unknown.
-        engine: Engine that computed the scores, such as ``torch``; None if unknown.
-        precision: Its precision, such as ``fp32``; None if unknown.
+            classes; see :func:`verydeep.evaluation.abstention.measured.measure_abstention`. None if
+            the model has not learned to abstain in this test, or for fused models.
         answers: Answers for every image; not in :meth:`to_dict`.
         symptoms: Signs of a mistake in the import of the weights; not in :meth:`to_dict`.
         decisions: Which images were answered, and their sets of classes; not in :meth:`to_dict`.
@@ -123,47 +104,17 @@ class EvaluationResult(Summary):
     loss: float
     calibration_error: float
     calibration_error_by_chance: float
-    classes: int
-    images: int
-    unreadable: tuple[str, ...]
-    protocol: str
-    scales: tuple[int, ...]
-    flip: bool
-    average: str
-    views: int
-    steps: tuple[str, ...]
-    split: str
-    models: tuple[str, ...]
-    seconds: float
     calibrated: Mapping[str, float] | None
     answers: Answers = field(repr=False, compare=False)
-    trained_on: int | None = None
-    validated_on: int | None = None
-    engine: str | None = None
-    precision: str | None = None
     symptoms: Sequence[Mapping[str, Any]] = field(default=(), repr=False, compare=False)
     abstention: Mapping[str, Any] | None = None
     decisions: Decisions | None = field(default=None, repr=False, compare=False)
 
-    def facts(self) -> Rows:
-        """Yield the facts to show."""
+    def main_measures(self) -> Rows:
+        """Yield the errors."""
         yield "top-1 error", percent(self.top1_error, self.top1_interval)
         if len(self.answers.classes) > 5:
             yield "top-5 error", percent(self.top5_error, self.top5_interval)
-        yield "images", f"{self.images:,} of {self.split}"
-        if self.unreadable:
-            yield "unreadable", len(self.unreadable)
-        yield "protocol", f"{self.protocol}, Q = {', '.join(map(str, self.scales))}"
-        yield "net", " + ".join(self.models)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        left = ("answers", "symptoms", "decisions")
-        names = [part.name for part in dataclasses.fields(self) if part.name not in left]
-        return {
-            name: list(value) if isinstance(value := getattr(self, name), tuple) else value
-            for name in names
-        }
 
 
 def make_result(

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from verydeep.data.string_array import Names
 from verydeep.errors import DataError
+from verydeep.evaluation.any_evaluation import plain
 from verydeep.evaluation.label_metrics import binary_log_losses
-from verydeep.evaluation.multi_label import LabelAnswers, joined_names, measures_of, plain
+from verydeep.evaluation.multi_label import LabelAnswers, joined_names, measures_of
 from verydeep.evaluation.result import Answers, measures
 from verydeep.system.csv_text import digits
 from verydeep.system.files import write_atomically

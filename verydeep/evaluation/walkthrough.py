@@ -18,7 +18,7 @@ from verydeep.data.images.member import ImageSource
 from verydeep.data.pipeline.rescaled import Pixels, TestPicture, TestPictures
 from verydeep.errors import PictureError
 from verydeep.evaluation.description import steps
-from verydeep.evaluation.evaluate import Model, Test, check_tests, rescaling
+from verydeep.evaluation.joint_tests import Model, Test, check_tests, rescaling
 from verydeep.evaluation.posteriors import Activation, answer_of
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.sigmoid import sigmoid

@@ -21,7 +21,7 @@ from torch import Tensor
 from verydeep.data.geometry import Box, Window
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.errors import PictureError
-from verydeep.evaluation.evaluate import Model
+from verydeep.evaluation.joint_tests import Model
 from verydeep.inspection.differentiable import Scores
 from verydeep.localization.box_geometry import PlacedView, boxes_on_picture, position_view
 from verydeep.localization.dense_outputs import DenseOutputs, on_picture

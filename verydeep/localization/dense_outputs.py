@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from verydeep.data.pipeline.rescaled import Pixels, TestPicture, TestPictures
-from verydeep.evaluation.evaluate import Model
+from verydeep.evaluation.joint_tests import Model
 from verydeep.evaluation.posteriors import ANSWERS
 from verydeep.evaluation.view_batching import Together, in_blocks
 from verydeep.localization.box_geometry import PlacedView, area, boxes_on_picture, clip, first_view

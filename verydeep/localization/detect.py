@@ -26,7 +26,7 @@ from PIL import Image
 from verydeep.data.geometry import Box
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.errors import InputError, PictureError
-from verydeep.evaluation.evaluate import Model
+from verydeep.evaluation.joint_tests import Model
 from verydeep.evaluation.metrics import likeliest
 from verydeep.localization.dense_outputs import BoxRegressor, DenseOutputs, Net, dense_outputs
 from verydeep.localization.merge import Merged, merge, merge_steps

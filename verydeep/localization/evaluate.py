@@ -16,7 +16,7 @@ from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.data.pipeline.workers import in_parallel
 from verydeep.data.samples import Sample
 from verydeep.errors import DataError, PictureError
-from verydeep.evaluation.evaluate import Model, block_size, none_readable
+from verydeep.evaluation.joint_tests import Model, block_size, none_readable
 from verydeep.localization.baselines import fit_baselines, relative_boxes
 from verydeep.localization.dense_outputs import BoxRegressor
 from verydeep.localization.detect import Located, check_nets, locate

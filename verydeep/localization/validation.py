@@ -11,8 +11,8 @@ from torch import Tensor
 
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.data.samples import Sample
-from verydeep.evaluation.evaluate import block_size, none_readable
 from verydeep.evaluation.group_sums import sum_over_images
+from verydeep.evaluation.joint_tests import block_size, none_readable
 from verydeep.localization.box_geometry import to_view
 from verydeep.localization.dense_outputs import BoxRegressor, DenseOutputs, dense_outputs
 from verydeep.localization.detect import check_nets, located_in

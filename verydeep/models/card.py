@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from verydeep.errors import plural
-from verydeep.evaluation.abstention import Abstention
+from verydeep.evaluation.abstention.abstention import Abstention
 from verydeep.evaluation.metrics import TITLES
 from verydeep.nets.norm import norm_name
 from verydeep.nets.registry import family_of

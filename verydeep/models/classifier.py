@@ -20,9 +20,9 @@ from verydeep.data.images.inputs import Picture
 from verydeep.data.images.member import ImageSource
 from verydeep.data.volumes.inputs import list_volumes
 from verydeep.errors import ModelError
-from verydeep.evaluation.abstention import Abstention
+from verydeep.evaluation.abstention.abstention import Abstention
+from verydeep.evaluation.abstention.familiarity import Familiarity
 from verydeep.evaluation.calibration import Calibration
-from verydeep.evaluation.familiarity import Familiarity
 from verydeep.evaluation.thresholds import Thresholds
 from verydeep.models.card import model_card
 from verydeep.models.exported.reading import is_exported

@@ -20,8 +20,8 @@ from pydantic import (
 from safetensors import SafetensorError
 
 from verydeep.errors import InputError, ModelError
-from verydeep.evaluation.abstention import Abstention
-from verydeep.evaluation.familiarity import Familiarity
+from verydeep.evaluation.abstention.abstention import Abstention
+from verydeep.evaluation.abstention.familiarity import Familiarity
 from verydeep.models.path import CARD, CONFIG, FAMILIARITY, WEIGHTS, find_model
 from verydeep.nets.norm import Norm, to_batch_norm, to_norm
 from verydeep.nets.registry import NAMES as NAMES_OF_NETS
@@ -191,8 +191,8 @@ def write_model(
         net: Net with its weights.
         config: Everything else.
         card: Model card.
-        familiarity: Arrays of :class:`verydeep.evaluation.familiarity.Familiarity`; None removes
-            those of an earlier version of the model.
+        familiarity: Arrays of :class:`verydeep.evaluation.abstention.familiarity.Familiarity`; None
+            removes those of an earlier version of the model.
     """
     from safetensors.torch import (
         save_file,  # brings torch, which reading the configuration needs not

@@ -19,9 +19,9 @@ from verydeep.data.images.inputs import Picture, list_pictures
 from verydeep.data.images.member import ImageSource
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.errors import InputError, PictureError
-from verydeep.evaluation.abstention import Abstention, Decisions
+from verydeep.evaluation.abstention.abstention import Abstention, Decisions
+from verydeep.evaluation.abstention.familiarity import FeatureDistance
 from verydeep.evaluation.calibration import Calibration, temper
-from verydeep.evaluation.familiarity import FeatureDistance
 from verydeep.evaluation.feature_mixing import FeatureScorer, mix_features
 from verydeep.evaluation.metrics import likeliest
 from verydeep.evaluation.posteriors import mix_posteriors, view_groups

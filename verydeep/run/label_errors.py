@@ -19,8 +19,8 @@ from verydeep.data.read import Data, DataSource
 from verydeep.data.samples import Sample, Samples
 from verydeep.data.split import deal_folds
 from verydeep.errors import DataError, InputError, plural
-from verydeep.evaluation.evaluate import evaluate_samples, relabel
-from verydeep.evaluation.multi_label import MultiLabelResult, evaluate_labels, truth_of
+from verydeep.evaluation.evaluate import evaluate_labels, evaluate_samples, relabel
+from verydeep.evaluation.multi_label import MultiLabelResult, truth_of
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.result import EvaluationResult
 from verydeep.evaluation.stored_posteriors import POSTERIORS, StoredLabels, read_stored

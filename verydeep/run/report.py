@@ -9,6 +9,7 @@ from typing import Any
 from verydeep.errors import FolderInUse, ModelError
 from verydeep.run.data_record import recorded_dataset
 from verydeep.run.picture_finder import PictureFinder
+from verydeep.run.training.folds_report import write_folds_report
 from verydeep.run.training.setup import task_of
 from verydeep.system.device import choose_machine
 from verydeep.system.locks import hold
@@ -54,8 +55,6 @@ def _of_folds(folder: Path, *, test: bool) -> Path:
     Raises:
         ModelError: It is not finished, or ``test`` is given.
     """
-    from verydeep.run.training.cross_validate import write_folds_report  # imports this module
-
     if test:
         raise ModelError(f"{folder}: a cross-validation keeps all answers: leave the test away")
     with hold(folder, brief=True):

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 
 from verydeep.data.images.image_files import picture_names
 from verydeep.data.images.regular_file import open_regular
-from verydeep.errors import DataError, FolderInUse, InputError, MachineError, VeryDeepError
+from verydeep.errors import FolderInUse, InputError, MachineError, VeryDeepError
 from verydeep.serve.answers import ImageAnswer
 from verydeep.serve.uploads import Upload
 from verydeep.serve.watch_table import SUFFIXES, Row, WatchTable, open_table
+from verydeep.system.csv_text import in_one_cell
 from verydeep.system.locks import hold
 from verydeep.system.option_names import option
 
@@ -126,20 +127,27 @@ class Watcher:
         """Look into the folder again and again, until cancelled."""
         try:
             while True:
-                started = time.monotonic()
-                try:
-                    ready = await asyncio.to_thread(self._look)
-                    looked = time.monotonic() - started
-                    await self._name_all(ready)
-                    self._complaint = ""
-                except (OSError, VeryDeepError) as error:
-                    self._complain(str(error))
-                    looked = MOST_PAUSE / 5
-                # A folder of very many images takes long to look through.
-                await asyncio.sleep(max(self.watched.rest.scan, min(5 * looked, MOST_PAUSE)))
+                pause = await self._look_once()
+                await asyncio.sleep(max(self.watched.rest.scan, min(pause, MOST_PAUSE)))
         finally:
             with contextlib.suppress(OSError, VeryDeepError):
                 self.table.flush()
+
+    async def _look_once(self) -> float:
+        """Name what is ready in the folder; return the seconds until the next look."""
+        folder, started = self.watched.folder, time.monotonic()
+        try:
+            if not await asyncio.to_thread(folder.is_dir):
+                self._complain(f"{folder}: the folder is gone; waiting for it")
+                return 0  # such a look costs next to nothing
+            ready = await asyncio.to_thread(self.files.ready, folder, self.table.names)
+            looked = time.monotonic() - started
+            await self._name_all(ready)
+        except (OSError, VeryDeepError) as error:
+            self._complain(str(error))
+            return MOST_PAUSE
+        self._complaint = ""
+        return 5 * looked  # a folder of very many images takes long to look through
 
     async def _name_all(self, names: list[str]) -> None:
         """Name images, and write the table now and then."""
@@ -150,12 +158,6 @@ class Watcher:
                 await asyncio.to_thread(self.table.flush)
                 written = time.monotonic()
         await asyncio.to_thread(self.table.flush)
-
-    def _look(self) -> list[str]:
-        folder = self.watched.folder
-        if not folder.is_dir():
-            raise DataError(f"{folder}: the folder is gone; waiting for it")
-        return self.files.ready(folder, self.table.names)
 
     async def _name(self, names: list[str]) -> None:
         found = await asyncio.gather(*(self._row(name) for name in names))
@@ -277,7 +279,7 @@ def row_of(name: str, answer: ImageAnswer, served: ServedModel) -> Row:
     """Return the row of an image; classes have their titles, as in ``verydeep predict --csv``."""
 
     def titles(names: Sequence[str] | None) -> str | None:
-        return None if names is None else "|".join(served.titles_of(names))
+        return None if names is None else in_one_cell(served.titles_of(names))
 
     row: Row = {
         "file": name,

@@ -16,6 +16,19 @@ FORMULA = re.compile(r"'*(?:[\t\r\n]|\s*[=+\-@＝＋－＠])")
 """Beginning of text that a spreadsheet may evaluate; full-width signs count in East Asia."""
 
 
+SEPARATOR = "|"
+"""Between several names in one cell; the tables that are read accept it, too."""
+
+
+def in_one_cell(names: Iterable[str]) -> str:
+    """Return several names, such as the labels of an image, as one cell.
+
+    >>> in_one_cell(["cat", "fox"]), in_one_cell([])
+    ('cat|fox', '')
+    """
+    return SEPARATOR.join(names)
+
+
 class Digits(str):
     """A formatted number."""
 

@@ -17,10 +17,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from verydeep.data.label_split import random_folds
-from verydeep.evaluation.multi_label import label_figures
 from verydeep.evaluation.sigmoid import sigmoid
 from verydeep.evaluation.softmax import softmax
-from verydeep.evaluation.validation import figures_of
+from verydeep.evaluation.validation import figures_of, label_figures
 from verydeep.system.group.distributed import Group
 
 Cut = tuple[Tensor, Tensor]

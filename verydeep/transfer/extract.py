@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from verydeep.data.dataset import Dataset, relative_name
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.data.samples import Samples
-from verydeep.evaluation.evaluate import block_size
+from verydeep.evaluation.joint_tests import block_size
 from verydeep.models.trained_net import TrainedNet
 from verydeep.system.group.distributed import Group
 from verydeep.system.progress import Progress, ProgressTask

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from verydeep.evaluation.multi_label import plain
+from verydeep.evaluation.any_evaluation import plain_attributes
 from verydeep.system.summary import Summary
 from verydeep.transfer.features import Features
 from verydeep.transfer.svm import Trial, repeated
@@ -51,10 +50,7 @@ class AnyProbe(Summary):
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON, measures first; None for those that are undefined."""
-        shared = [part.name for part in dataclasses.fields(AnyProbe)]
-        own = [part.name for part in dataclasses.fields(self) if part.name not in shared]
-        names = [name for name in own if name != "answers"] + shared
-        values = {name: plain(getattr(self, name)) for name in names}
+        values = plain_attributes(self, AnyProbe)
         return values | {"grid": [trial._asdict() for trial in self.grid]}
 
 

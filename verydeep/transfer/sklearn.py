@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from verydeep.data.images.inputs import Picture, list_pictures
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.errors import InputError, PictureError
-from verydeep.evaluation.evaluate import block_size
+from verydeep.evaluation.joint_tests import block_size
 from verydeep.evaluation.protocol import Scales
 from verydeep.models.classifier import Classifier, load_classifier
 from verydeep.system.settings import Compute

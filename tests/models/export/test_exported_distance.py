@@ -20,8 +20,8 @@ from sklearn.metrics.pairwise import cosine_distances
 from sklearn.preprocessing import normalize
 from telling_nets import odd_images, plain_features, telling
 
-from verydeep.evaluation.abstention import Abstention, Familiar
-from verydeep.evaluation.familiarity import Familiarity, ProjectedFamiliarity
+from verydeep.evaluation.abstention.abstention import Abstention, Familiar
+from verydeep.evaluation.abstention.familiarity import Familiarity, ProjectedFamiliarity
 from verydeep.models.classifier import Classifier
 from verydeep.models.engines.quantization import write_int8
 from verydeep.models.export.describe import describe

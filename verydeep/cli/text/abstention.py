@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from verydeep.cli.text.columns import align
-from verydeep.evaluation.conformal import coverage_range
+from verydeep.evaluation.abstention.conformal import coverage_range
 
 Values = Mapping[str, Any]
 
@@ -92,7 +92,7 @@ def abstention_rows(found: Values | None) -> Iterator[tuple[str, str]]:
     """Yield the rows of a test's result about abstaining; none without.
 
     Args:
-        found: From :func:`verydeep.evaluation.abstained.measure_abstention`.
+        found: From :func:`verydeep.evaluation.abstention.measured.measure_abstention`.
     """
     if not found:
         return

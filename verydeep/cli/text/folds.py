@@ -20,12 +20,14 @@ def folds_as_text(metrics: dict[str, Any], out: Path) -> str:
     """
     measured = fold_measures(metrics)
     shown, main = measured.shown_of(metrics), measured.main
-    rows: list[Cells] = [("fold", "images", "epochs", *(one.title for one in shown))]
+    rows: list[Cells] = [
+        ("fold", "images", "epochs", *(f"{one.title} ({one.unit})" for one in shown))
+    ]
     for fold in metrics["folds"]:
-        found = (_text(fold[one.key]) for one in shown)
+        found = (one.text(fold[one.key]) for one in shown)
         rows.append((str(fold["fold"]), f"{fold['images']:,}", str(fold["epochs"]), *found))
     rows += [
-        (name, "", "", *(_text(metrics[name][one.key]) for one in shown))
+        (name, "", "", *(one.text(metrics[name][one.key]) for one in shown))
         for name in ("mean", "std")
     ]
     low, high = metrics[measured.interval]
@@ -37,7 +39,3 @@ def folds_as_text(metrics: dict[str, Any], out: Path) -> str:
         f"table   {out / 'out_of_fold.csv'}\n"
         f"report  {out / 'report.html'}"
     )
-
-
-def _text(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from verydeep.cli.text.columns import align
 from verydeep.data.geometry import Box
 from verydeep.errors import printable
-from verydeep.system.csv_text import digits
+from verydeep.system.csv_text import digits, in_one_cell
 
 if TYPE_CHECKING:
     from verydeep.models.prediction import Prediction, Predictions
@@ -103,7 +103,7 @@ def predictions_as_rows(predictions: Sequence[Prediction]) -> Iterator[list[str]
             row += [name, digits(probability, ".6f")]
             row += [digits(edge, ".2f") for edge in box] if box else [""] * len(edges)
         row += [""] * (1 + len(head) - len(row))
-        row += ["|".join(prediction.labels or ())] if several else []
+        row += [in_one_cell(prediction.labels or ())] if several else []
         yield row + (_decided(prediction) if decided else [])
 
 
@@ -114,4 +114,4 @@ _DECISION = ("abstained", "reason", "set")
 def _decided(prediction: Prediction) -> list[str]:
     """Return the cells of an image for what the model says of its own knowledge."""
     said = {None: "", True: "yes", False: "no"}[prediction.abstained]
-    return [said, prediction.reason or "", "|".join(prediction.class_set or ())]
+    return [said, prediction.reason or "", in_one_cell(prediction.class_set or ())]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from verydeep.evaluation.abstention import Abstention
+from verydeep.evaluation.abstention.abstention import Abstention
 from verydeep.models.classifier import Classifier
 from verydeep.models.exported.metadata import FEATURES, PROJECTIONS, Metadata
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from verydeep.evaluation.familiarity import SHORTEST, Familiarity
+from verydeep.evaluation.abstention.familiarity import SHORTEST, Familiarity
 from verydeep.models.export.builder import GraphBuilder, Shape
 from verydeep.models.exported.metadata import DISTANCE, FEATURES, PROJECTIONS
 
@@ -23,7 +23,8 @@ def add_distance(
 
     Several views of an image have the distance of their mean features. So features and projections
     are averaged over them, and the distance is one minus the largest projection divided by the
-    length of the features; see :class:`verydeep.evaluation.familiarity.ProjectedFamiliarity`.
+    length of the features; see
+    :class:`verydeep.evaluation.abstention.familiarity.ProjectedFamiliarity`.
 
     Args:
         build: The graph; it is continued from elsewhere afterwards.

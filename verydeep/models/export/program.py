@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.fx.experimental import _config as settings
 from torch.nn import functional as F
 
-from verydeep.evaluation.familiarity import SHORTEST
+from verydeep.evaluation.abstention.familiarity import SHORTEST
 from verydeep.models.classifier import Classifier
 from verydeep.models.preprocessing import to_channels
 from verydeep.nets.dense import as_convolution

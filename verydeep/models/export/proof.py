@@ -19,8 +19,8 @@ from PIL import Image
 from verydeep.data.images.member import ImageSource
 from verydeep.data.pipeline.rescaled import Pixels, TestPicture, TestPictures
 from verydeep.errors import ModelError, PictureError, plural, printable
+from verydeep.evaluation.abstention.familiarity import ProjectedFamiliarity
 from verydeep.evaluation.calibration import temper
-from verydeep.evaluation.familiarity import ProjectedFamiliarity
 from verydeep.evaluation.posteriors import answer_of, over_positions
 from verydeep.evaluation.sigmoid import sigmoid
 from verydeep.evaluation.softmax import softmax

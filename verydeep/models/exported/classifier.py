@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verydeep.errors import InputError, ModelError, SizeError, plural
-from verydeep.evaluation.abstention import Abstention
+from verydeep.evaluation.abstention.abstention import Abstention
+from verydeep.evaluation.abstention.familiarity import ProjectedFamiliarity
 from verydeep.evaluation.calibration import Calibration
-from verydeep.evaluation.familiarity import ProjectedFamiliarity
 from verydeep.evaluation.thresholds import Thresholds
 from verydeep.models.crop_sized import CropSized
 from verydeep.models.exported.metadata import FEATURES, PROJECTIONS, Metadata

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from verydeep.evaluation.abstention import Abstention
+from verydeep.evaluation.abstention.abstention import Abstention
 from verydeep.system.version import __version__
 
 DISTANCE, FEATURES, PROJECTIONS = "distance", "features", "projections"
@@ -51,7 +51,7 @@ class Metadata:
         thresholds: Probability from which each class of a multi-label net is predicted; None if
             not fitted.
         abstention: When to abstain and sets of classes; None if the model has not learned that. See
-            :class:`verydeep.evaluation.abstention.Abstention`.
+            :class:`verydeep.evaluation.abstention.abstention.Abstention`.
         unlike: Sizes of the outputs that the distance from the training images is computed of,
             ``features`` and ``projections``; None if the file does not give them.
         licence: Licence of the weights, as their publisher states it; None if unknown.

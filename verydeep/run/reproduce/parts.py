@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from verydeep.errors import TrainingStopped
-from verydeep.evaluation.evaluate import Test, evaluate_tests, relabel
+from verydeep.evaluation.evaluate import evaluate_tests, relabel
+from verydeep.evaluation.joint_tests import Test
 from verydeep.evaluation.metrics import likeliest
 from verydeep.evaluation.result import EvaluationResult
 from verydeep.models.classifier import Classifier, load_classifier

@@ -12,15 +12,16 @@ from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.data.read import Data
 from verydeep.data.samples import Samples
 from verydeep.errors import InputError, plural
-from verydeep.evaluation.abstention import Abstention, Familiar
-from verydeep.evaluation.evaluate import Test, block_size, relabel, rescaling
-from verydeep.evaluation.familiarity import Familiarity, fit_familiarity
+from verydeep.evaluation.abstention.abstention import Abstention, Familiar
+from verydeep.evaluation.abstention.familiarity import Familiarity, fit_familiarity
+from verydeep.evaluation.abstention.fit import LearnedAbstention, fit_abstention
+from verydeep.evaluation.abstention.promises import Promises
+from verydeep.evaluation.evaluate import relabel
 from verydeep.evaluation.feature_mixing import mix_features
-from verydeep.evaluation.fit_abstention import LearnedAbstention, fit_abstention
+from verydeep.evaluation.joint_tests import Test, block_size, rescaling
 from verydeep.evaluation.posteriors import view_groups
-from verydeep.evaluation.promises import Promises
 from verydeep.evaluation.protocol import TestProtocol
-from verydeep.run.testing.calibrating import Calibrating, calibrating, save_together
+from verydeep.run.testing.calibration_setup import Calibrating, calibrating, save_together
 from verydeep.system.group.launch import in_several
 from verydeep.system.option_names import option
 from verydeep.system.progress import ProgressWish, choose_progress
@@ -57,9 +58,9 @@ def learn_abstention(
       computed for that.
 
     The promises hold for images of the same kind as those of the split: drawn independently from
-    the same distribution. See :mod:`verydeep.evaluation.fit_abstention` for the division of the
-    images, :mod:`verydeep.evaluation.selective` and :mod:`verydeep.evaluation.conformal` for what
-    exactly is promised.
+    the same distribution. See :mod:`verydeep.evaluation.abstention.fit` for the division of the
+    images, :mod:`verydeep.evaluation.abstention.selective` and
+    :mod:`verydeep.evaluation.abstention.conformal` for what exactly is promised.
 
     From then on :meth:`Classifier.predict` says which images the model does not know, and tests
     report the share of answered images and the error among them.

@@ -12,7 +12,7 @@ from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.result import EvaluationResult
 from verydeep.models.classifier import load_classifier
 from verydeep.run.testing.bench import output_folder
-from verydeep.run.testing.calibrating import (
+from verydeep.run.testing.calibration_setup import (
     Calibrating,
     calibrating,
     folder_of,

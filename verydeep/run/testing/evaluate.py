@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from verydeep.data.read import Data
 from verydeep.errors import InputError
 from verydeep.evaluation.all_protocols import EvaluationTable, measure_table
-from verydeep.evaluation.evaluate import evaluate_samples
-from verydeep.evaluation.label_table import measure_label_table
-from verydeep.evaluation.multi_label import MultiLabelResult, evaluate_labels
+from verydeep.evaluation.evaluate import evaluate_labels, evaluate_samples
+from verydeep.evaluation.label_table import MultiLabelTable, measure_label_table
+from verydeep.evaluation.multi_label import MultiLabelResult
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.result import EvaluationResult
 from verydeep.evaluation.workload import pixels_to_see, shapes_vary
@@ -45,7 +45,7 @@ def evaluate(
     compute: Compute | str | None = None,
     out: str | Path | None = None,
     progress: ProgressWish = None,
-) -> EvaluationResult:
+) -> EvaluationResult | MultiLabelResult:
     """Measure the error of a model, or of several fused, on a data set.
 
     If a single model made of imported weights errs more than expected, known mistakes of import are
@@ -68,8 +68,9 @@ def evaluate(
             False nowhere.
 
     Returns:
-        The result; for multi-label classifiers a
-        :class:`~verydeep.evaluation.multi_label.MultiLabelResult`. Type checkers assume the former.
+        The result: an :class:`~verydeep.EvaluationResult` for classifiers of one class per image, a
+        :class:`~verydeep.evaluation.multi_label.MultiLabelResult` for multi-label classifiers.
+        ``assert isinstance(result, verydeep.EvaluationResult)`` tells type checkers which one.
 
     Raises:
         InputError: A model, the data or the protocol cannot be used.
@@ -95,7 +96,7 @@ def evaluate(
 
             write_result(result, folder)
             write_page(result, bench, folder)
-    return cast(EvaluationResult, result)
+    return result
 
 
 def _symptoms(
@@ -124,7 +125,7 @@ def evaluate_all(
     compute: Compute | str | None = None,
     out: str | Path | None = None,
     progress: ProgressWish = None,
-) -> EvaluationTable:
+) -> EvaluationTable | MultiLabelTable:
     """Measure models by every protocol (Tables 3 to 6 of the paper), reading images once.
 
     Args:
@@ -138,9 +139,8 @@ def evaluate_all(
         progress: Progress reporting.
 
     Returns:
-        The table; for multi-label classifiers a
-        :class:`~verydeep.evaluation.label_table.MultiLabelTable`, without comparisons. Type
-        checkers assume the former.
+        The table: an :class:`~verydeep.EvaluationTable`; for multi-label classifiers a
+        :class:`~verydeep.evaluation.label_table.MultiLabelTable`, without comparisons.
 
     Raises:
         InputError: A model, the data or the protocol cannot be used.
@@ -159,21 +159,24 @@ def evaluate_all(
         out=out,
         progress=progress,
     ) as (table, bench, folder):
-        seen = {**asdict(bench.overlap), **answered_by(bench.classifiers)}
-        rows = tuple(replace(row, result=replace(row.result, **seen)) for row in table.rows)
-        table = replace(table, rows=rows)
+        known = {**asdict(bench.overlap), **answered_by(bench.classifiers)}
+        table = table.with_facts(known)
         if folder:
             from verydeep.run.testing.files import write_table
 
             write_table(table, folder)
-    return cast(EvaluationTable, table)
+    return table
 
 
-class _Measures(NamedTuple):
+S = TypeVar("S")
+M = TypeVar("M")
+
+
+class _Measures(NamedTuple, Generic[S, M]):
     """Functions that test models of one class per image, and multi-label models."""
 
-    single: Callable[..., Any]
-    several: Callable[..., Any]
+    single: Callable[..., S]
+    several: Callable[..., M]
 
 
 _ONE = _Measures(evaluate_samples, evaluate_labels)
@@ -182,7 +185,7 @@ _ALL = _Measures(measure_table, measure_label_table)
 
 @contextmanager
 def _measured(
-    measures: _Measures,
+    measures: _Measures[S, M],
     models: ModelSource | Sequence[ModelSource],
     data: Data | None,
     protocol: TestProtocol,
@@ -192,7 +195,7 @@ def _measured(
     compute: Compute | str | None,
     out: str | Path | None,
     progress: ProgressWish,
-) -> Iterator[tuple[Any, Bench, Path | None]]:
+) -> Iterator[tuple[S | M, Bench, Path | None]]:
     """Load models and images, and test them, with the output folder locked.
 
     Args:
@@ -213,6 +216,7 @@ def _measured(
     with output_folder(out) as folder:
         bench = set_up(models, data, split=split, layout=layout, compute=compute, progress=progress)
         _prepare(bench, protocol, progress, every=measures is _ALL)
+        measure: Callable[..., S | M]
         measure = measures.several if bench.multi_label else measures.single
         result = measure(
             bench.classifiers,

@@ -20,12 +20,9 @@ from verydeep.evaluation.label_metrics import (
     f1_of,
     precision_recall,
 )
-from verydeep.evaluation.multi_label import LabelAnswers, MultiLabelResult
+from verydeep.evaluation.multi_label import LabelAnswers, MultiLabelResult, joined_names
 from verydeep.system.csv_text import csv_text, digits
 from verydeep.system.files import write_text
-
-SEPARATOR = "|"
-"""Between the names of several labels; the tables that are read accept it, too."""
 
 
 def write_labels(result: MultiLabelResult, folder: Path) -> None:
@@ -44,10 +41,7 @@ def _posterior_rows(answers: LabelAnswers) -> Iterable[Sequence[Any]]:
     yield ("file", "labels", "predicted", *answers.classes)
     rows = zip(answers.names, answers.truth, answers.predicted, answers.posteriors, strict=True)
     for name, true, found, likely in rows:
-        labels = (
-            SEPARATOR.join(answers.classes[k] for k in np.flatnonzero(which).tolist())
-            for which in (true, found)
-        )
+        labels = (joined_names(answers.classes, which) for which in (true, found))
         # Nine digits represent a float32 exactly.
         yield (name, *labels, *(digits(value, ".9g") for value in likely.tolist()))
 

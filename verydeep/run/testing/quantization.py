@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verydeep.errors import InputError
-from verydeep.evaluation.evaluate import evaluate_samples
+from verydeep.evaluation.evaluate import evaluate_labels, evaluate_samples
 from verydeep.evaluation.label_metrics import binary_log_losses
 from verydeep.evaluation.metrics import log_losses
-from verydeep.evaluation.multi_label import MultiLabelResult, evaluate_labels
+from verydeep.evaluation.multi_label import MultiLabelResult
 from verydeep.evaluation.paired import error_difference, mean_difference, precision_difference
 from verydeep.evaluation.result import EvaluationResult
 from verydeep.evaluation.significance import mcnemar

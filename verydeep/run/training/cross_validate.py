@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +13,13 @@ from verydeep.errors import DataError, InputError, ModelError
 from verydeep.evaluation.stored_posteriors import POSTERIORS, read_stored
 from verydeep.recipe.auto import AUTO
 from verydeep.recipe.recipe import Recipe, check
-from verydeep.run.data_record import recorded_dataset
-from verydeep.run.picture_finder import PictureFinder
 from verydeep.run.training.cross_validation_result import (
     CrossValidationResult,
     read_folds,
     summarize,
 )
 from verydeep.run.training.default_out import default_out
+from verydeep.run.training.folds_report import write_page_of
 from verydeep.run.training.train import changes_of, settings_of, train
 from verydeep.system.csv_text import csv_text
 from verydeep.system.files import make_folder, write_json, write_text
@@ -262,38 +260,5 @@ def _finish(
     write_text(folder / TABLE, csv_text(posteriors.rows()))
     write_json(folder / SUMMARY, metrics)
     result = CrossValidationResult(folder, metrics, posteriors)
-    _write_page(result)
+    write_page_of(result)
     return result
-
-
-def write_folds_report(folder: Path) -> Path:
-    """Rewrite the page of a finished cross-validation.
-
-    Raises:
-        ModelError: It is not finished, or a file is damaged.
-    """
-    if not (folder / SUMMARY).is_file():
-        raise ModelError(
-            f"{folder}: the cross-validation is not finished; go on with {option('resume', True)}"
-        )
-    metrics = RunFolder(folder).read(SUMMARY)
-    posteriors = read_stored([folder / POSTERIORS])
-    result = CrossValidationResult(folder, metrics, posteriors)
-    _write_page(result)
-    return result.report
-
-
-def _write_page(result: CrossValidationResult) -> None:
-    """Write the page; the first fold says where the images are."""
-    from verydeep.visualization.report.folds import write_folds_page
-
-    record = RunFolder(result.runs[0]).read("data.json")
-    find = PictureFinder(Path(record["root"]), lambda: recorded_dataset(RunFolder(result.runs[0])))
-    write_folds_page(
-        result.to_dict(),
-        result.posteriors.answers,
-        result.report,
-        titles=record.get("titles", {}),
-        find=find,
-        command=sys.argv,
-    )

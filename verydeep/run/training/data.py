@@ -19,7 +19,7 @@ from verydeep.data.shards.stream import ShardStream
 from verydeep.errors import DataError, RecipeError, plural
 from verydeep.recipe.recipe import Recipe
 from verydeep.run.data_record import recorded_colours, resumed_dataset
-from verydeep.run.training.task import TrainingTask
+from verydeep.run.training.tasks.task import TrainingTask
 from verydeep.system.device import Machine
 from verydeep.system.group.distributed import Group
 from verydeep.system.option_names import setting

@@ -13,7 +13,7 @@ from verydeep.evaluation.stored_posteriors import POSTERIORS, stored
 from verydeep.models.trained_net import TrainedNet
 from verydeep.run.picture_finder import PictureFinder
 from verydeep.run.testing.overlap import find_overlap
-from verydeep.run.training.task import TrainingTask
+from verydeep.run.training.tasks.task import TrainingTask
 from verydeep.system.device import Machine
 from verydeep.system.group.distributed import Group
 from verydeep.system.progress import Progress

@@ -16,10 +16,9 @@ from verydeep.recipe.recipe import Recipe
 from verydeep.run.data_record import record_data
 from verydeep.run.report import report as write_report_again
 from verydeep.run.training.data import read_data, report_balance, scan_images, settle_stream
+from verydeep.run.training.divided_groups import warn_of_divided
 from verydeep.run.training.finish import finish
-from verydeep.run.training.localization import inherit
-from verydeep.run.training.series import warn_of_divided
-from verydeep.run.training.settle import (
+from verydeep.run.training.machine_settings import (
     bounded,
     describe_updates,
     say_few_updates,
@@ -29,6 +28,7 @@ from verydeep.run.training.settle import (
     suit_task,
 )
 from verydeep.run.training.setup import make_net, task_of
+from verydeep.run.training.tasks.localization import inherit
 from verydeep.run.training.trainer import Trainer
 from verydeep.run.training.transfer import TransferTrainer
 from verydeep.run.training.transfer_settings import (

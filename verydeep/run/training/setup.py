@@ -15,10 +15,10 @@ from verydeep.nets.initialize import LayerOrigin, copy_layers, initialize
 from verydeep.nets.interface import Net
 from verydeep.nets.registry import BLOCKS, block_of, build, is_shallowest
 from verydeep.recipe.recipe import Recipe
-from verydeep.run.training.classification import ClassificationTask
-from verydeep.run.training.localization import LocalizationTask
-from verydeep.run.training.multi_label import MultiLabelTask
-from verydeep.run.training.task import TrainingTask
+from verydeep.run.training.tasks.classification import ClassificationTask
+from verydeep.run.training.tasks.localization import LocalizationTask
+from verydeep.run.training.tasks.multi_label import MultiLabelTask
+from verydeep.run.training.tasks.task import TrainingTask
 from verydeep.system.device import Machine
 from verydeep.system.progress import Progress
 from verydeep.system.settings import Compute

@@ -17,9 +17,9 @@ from verydeep.recipe.keywords import keyword_settings
 from verydeep.recipe.recipe import Recipe, check, said_settings
 from verydeep.run.training.auto import choose_recipe
 from verydeep.run.training.default_out import default_out
-from verydeep.run.training.extend import extend
 from verydeep.run.training.one_net import train_net
 from verydeep.run.training.result import TrainResult
+from verydeep.run.training.resume_settings import extend
 from verydeep.system.device import choose_machine
 from verydeep.system.group.distributed import Group, joined
 from verydeep.system.group.launch import in_processes

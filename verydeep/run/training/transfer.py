@@ -18,9 +18,9 @@ from verydeep.data.pipeline.batches import Batches
 from verydeep.data.samples import Samples
 from verydeep.errors import DataError, plural
 from verydeep.nets.halves import UpperHalf
-from verydeep.run.training.classifier_task import ClassifierTask
-from verydeep.run.training.maps import MapMaker
-from verydeep.run.training.settle import all_at_once
+from verydeep.run.training.frozen_maps import MapMaker
+from verydeep.run.training.machine_settings import all_at_once
+from verydeep.run.training.tasks.classifier import ClassifierTask
 from verydeep.run.training.trainer import Trainer
 from verydeep.system.durations import in_words
 from verydeep.system.files import write_atomically

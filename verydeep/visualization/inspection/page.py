@@ -17,6 +17,7 @@ from verydeep.inspection.subject import Subject
 from verydeep.nets.dimensions import INPUT_WORDS, InputWords
 from verydeep.system.files import write_atomically, write_json, write_text
 from verydeep.system.pages import render
+from verydeep.system.summary import percent
 from verydeep.visualization.inspection.section import Panel, Section
 from verydeep.visualization.inspection.tiles import DOTS
 from verydeep.visualization.plots.style import darken, save_figure
@@ -295,9 +296,9 @@ def measured_in_words(measured: Mapping[str, Any] | None) -> str | None:
         measured: Test metrics or, for an unfinished run, validation metrics of its best epoch.
 
     >>> measured_in_words({"top1_error": 12.34, "protocol": "dense", "images": 1000})
-    '12.3 % top-1 error (dense, 1,000 images)'
+    '12.34 % top-1 error (dense, 1,000 images)'
     >>> measured_in_words({"epoch": 3, "val_loss": 1.2, "val_top1_error": 40.0})
-    'not tested yet; 40.0 % top-1 validation error after epoch 3'
+    'not tested yet; 40.00 % top-1 validation error after epoch 3'
     """
     if not measured:
         return None
@@ -306,8 +307,9 @@ def measured_in_words(measured: Mapping[str, Any] | None) -> str | None:
         if measured.get(key) is not None:
             how = [str(measured["protocol"])] if "protocol" in measured else []
             how += [f"{measured['images']:,} images"] if "images" in measured else []
-            return f"{measured[key]:.1f} % {title}" + (f" ({', '.join(how)})" if how else "")
+            return f"{percent(measured[key])} {title}" + (f" ({', '.join(how)})" if how else "")
     if "val_top1_error" in measured:
         epoch = f" after epoch {measured['epoch']}" if "epoch" in measured else ""
-        return f"not tested yet; {measured['val_top1_error']:.1f} % top-1 validation error{epoch}"
+        error = percent(measured["val_top1_error"])
+        return f"not tested yet; {error} top-1 validation error{epoch}"
     return "not tested yet"

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from verydeep.evaluation.conformal import class_coverage
+from verydeep.evaluation.abstention.conformal import class_coverage
+from verydeep.evaluation.abstention.selective import RiskCoverage, risk_coverage
 from verydeep.evaluation.predictions_log import Decided, Record
-from verydeep.evaluation.selective import RiskCoverage, risk_coverage
 from verydeep.evaluation.significance import wilson_interval
+from verydeep.system.summary import percent
 from verydeep.visualization.plots.svg import Plot, linear
 
 MOST_POINTS = 500
@@ -85,8 +86,8 @@ def _chosen(record: Record, decided: Decided | None) -> tuple[float, float] | No
 def _falls(curve: RiskCoverage) -> str:
     half = min(int(np.searchsorted(curve.coverage, 50)), len(curve.error) - 1)
     return (
-        f"All images answered, the error is {curve.error[-1]:.1f} %; of the more confident half, "
-        f"{curve.error[half]:.1f} %."
+        f"All images answered, the error is {percent(curve.error[-1])}; of the more confident "
+        f"half, {percent(curve.error[half])}."
     )
 
 
@@ -100,8 +101,8 @@ def _in_words(record: Record, decided: Decided | None) -> Sequence[str]:
     low, high = wilson_interval(int(given.sum()), len(given))
     return (
         f"The model answers {100 * decided.answered.mean():.1f} % of these images and is wrong on "
-        f"{100 * given.mean():.1f} % of them (95 % interval {low:.1f} to {high:.1f}). It abstains "
-        "from images below its threshold and from those unlike the training images.",
+        f"{percent(100 * given.mean())} of them (95 % interval {low:.1f} to {high:.1f}). It "
+        "abstains from images below its threshold and from those unlike the training images.",
     )
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import torch
 
-from verydeep.evaluation.abstention import Abstention
+from verydeep.evaluation.abstention.abstention import Abstention
+from verydeep.evaluation.abstention.conformal import ClassSets
+from verydeep.evaluation.abstention.selective import Threshold
 from verydeep.evaluation.calibration import Calibration
-from verydeep.evaluation.conformal import ClassSets
-from verydeep.evaluation.selective import Threshold
 from verydeep.models.classifier import Classifier
 from verydeep.models.export.web.runtime import ABOUT, SCRIPT, WASM
 from verydeep.models.preprocessing import Preprocessing

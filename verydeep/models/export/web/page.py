@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from verydeep.errors import InputError, ModelError, plural
-from verydeep.evaluation.abstention import Abstention
+from verydeep.evaluation.abstention.abstention import Abstention
 from verydeep.models.classifier import Classifier
 from verydeep.models.export.describe import exported_abstention
 from verydeep.models.export.graph import SCORES, onnx_graph
@@ -24,7 +24,7 @@ from verydeep.system.files import write_text
 from verydeep.system.option_names import option
 from verydeep.system.pages import render
 from verydeep.system.progress import Progress
-from verydeep.system.summary import Rows, Summary
+from verydeep.system.summary import Rows, Summary, percent
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -245,7 +245,7 @@ def _lines(model: Classifier, weights: str) -> Iterator[str]:
     if "top1_error" in measured:
         images = f" on {measured['images']:,} images" if "images" in measured else ""
         before = ", before its weights were rounded to 8 bits" if weights == "int8" else ""
-        yield f"Measured top-1 error: {measured['top1_error']:.1f} %{images}{before}."
+        yield f"Measured top-1 error: {percent(measured['top1_error'])}{images}{before}."
     learned = _learned(model)
     if learned and (kept := learned.threshold):
         yield (
@@ -261,7 +261,7 @@ def _lines(model: Classifier, weights: str) -> Iterator[str]:
         )
     known = plural(len(model.classes), "class", "classes")
     if "mean_average_precision" in measured:
-        precision = f"{measured['mean_average_precision']:.1f} %"
+        precision = percent(measured["mean_average_precision"])
         yield f"Measured mean average precision: {precision} on {measured['images']:,} images."
     if model.multi_label:
         yield (

@@ -12,7 +12,7 @@ from typing import Protocol as Interface
 import numpy as np
 from numpy.typing import NDArray
 
-from verydeep.evaluation.abstention import Abstention, Decisions
+from verydeep.evaluation.abstention.abstention import Abstention, Decisions
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.significance import wilson_interval
 

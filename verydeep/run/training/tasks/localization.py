@@ -28,7 +28,7 @@ from verydeep.models.folder import NAMES
 from verydeep.models.weights.named import source_config
 from verydeep.recipe.recipe import Recipe
 from verydeep.recipe.sections import Localization as Settings
-from verydeep.run.training.task import Figures, Parts, Tested, TrainingTask
+from verydeep.run.training.tasks.task import Figures, Parts, Tested, TrainingTask
 from verydeep.system.progress import Progress
 from verydeep.training.objective import Localization, Objective
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +11,14 @@ import torch
 
 from verydeep.data.pipeline.balance import positive_weights
 from verydeep.data.samples import Sample, Samples
-from verydeep.evaluation.evaluate import Test
+from verydeep.evaluation.evaluate import evaluate_label_tests, evaluate_labels
 from verydeep.evaluation.label_log import LabelRecord
-from verydeep.evaluation.multi_label import (
-    MultiLabelResult,
-    evaluate_label_tests,
-    evaluate_labels,
-    validate_labels,
-)
-from verydeep.evaluation.protocol import ProtocolName, TestProtocol
+from verydeep.evaluation.multi_label import MultiLabelResult
 from verydeep.evaluation.thresholds import fit_thresholds
-from verydeep.evaluation.workload import pixels_to_see
+from verydeep.evaluation.validation import validate_labels
 from verydeep.models.classifier import Classifier, load_classifier
-from verydeep.run.training.classifier_task import ClassifierTask
-from verydeep.run.training.task import Figures, Parts, Tested
+from verydeep.run.training.tasks.classifier import ClassifierTask, Measuring
+from verydeep.run.training.tasks.task import Parts
 from verydeep.system.progress import Progress
 from verydeep.training.head_loss import SeveralLabels
 from verydeep.training.label_objective import MultiLabel
@@ -34,6 +28,8 @@ from verydeep.training.objective import Objective
 @dataclass(frozen=True)
 class MultiLabelTask(ClassifierTask):
     """Training of a classifier whose classes do not exclude each other."""
+
+    measuring = Measuring(validate_labels, evaluate_label_tests)
 
     @property
     def watched(self) -> str:
@@ -64,52 +60,16 @@ class MultiLabelTask(ClassifierTask):
         """Load a multi-label classifier."""
         return load_classifier(folder, multi_label=True)
 
-    def validate(self, model: Classifier, progress: Progress) -> Figures:
-        """Measure loss, subset error and mean average precision."""
-        figures, unreadable = validate_labels(
-            model,
-            self.samples("val"),
-            TestProtocol("center", self.recipe.test_scales[:1], flip=False),
-            split="val",
-            root=self.dataset.root,
-            workers=self.recipe.data.workers,
-            progress=progress,
-        )
-        return asdict(figures), unreadable
-
     def complete(self, model: Classifier, progress: Progress) -> Classifier:
         """Return the model with thresholds fitted on the validation split."""
         how = self.recipe.test_protocol.for_model(model)
         result = evaluate_labels(
-            [model],
-            self.samples("val"),
-            how,
-            split="val",
-            root=self.dataset.root,
-            workers=self.recipe.data.workers,
-            progress=progress,
+            [model], self.samples("val"), how, **self.circumstances("val", progress)
         )
         fitted = fit_thresholds(
             result.answers.posteriors, result.answers.truth, split="val", protocol=str(how)
         )
         return replace(model, thresholds=fitted)
-
-    def tests(self, model: Classifier, progress: Progress) -> Sequence[Tested]:
-        """Run the tests ``center`` and, where it exists, ``dense``, and the recipe's protocol."""
-        split, protocol = self.dataset.test_split, self.recipe.test_protocol
-        dense: list[ProtocolName] = ["dense"] if model.any_size else []
-        names: list[ProtocolName] = ["center", *dense, protocol.name]
-        hows = [replace(protocol, name=name).for_model(model) for name in dict.fromkeys(names)]
-        model.prepare(pixels_to_see(hows, len(self.samples(split)), model.input_size), progress)
-        return evaluate_label_tests(
-            [model],
-            self.dataset.split(split),
-            [Test(((0, how),)) for how in hows],
-            split=split,
-            root=self.dataset.root,
-            workers=self.recipe.data.workers,
-            progress=progress,
-        )
 
     def answers(self, result: MultiLabelResult) -> Iterator[dict[str, Any]]:
         """Yield the true labels and the probabilities of every image."""

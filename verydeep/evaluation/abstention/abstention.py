@@ -15,8 +15,8 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from verydeep.evaluation.conformal import ClassSets
-from verydeep.evaluation.selective import Threshold
+from verydeep.evaluation.abstention.conformal import ClassSets
+from verydeep.evaluation.abstention.selective import Threshold
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ class Familiar:
 
     Attributes:
         limit: Largest distance of a familiar image; see
-            :class:`verydeep.evaluation.familiarity.Familiarity`.
+            :class:`verydeep.evaluation.abstention.familiarity.Familiarity`.
         refused: Share of familiar images beyond it, in percent, at most, on average over the draw
             of the calibration images.
         images: Number of calibration images.

@@ -17,12 +17,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from verydeep.errors import plural
-from verydeep.evaluation.abstention import Abstention, Familiar
-from verydeep.evaluation.calibration import Calibration, fit_calibration, temper
-from verydeep.evaluation.conformal import conformal_limit, fewest_images, fit_class_sets
-from verydeep.evaluation.metrics import likeliest
-from verydeep.evaluation.promises import Promises
-from verydeep.evaluation.selective import (
+from verydeep.evaluation.abstention.abstention import Abstention, Familiar
+from verydeep.evaluation.abstention.conformal import conformal_limit, fewest_images, fit_class_sets
+from verydeep.evaluation.abstention.promises import Promises
+from verydeep.evaluation.abstention.selective import (
     RiskCoverage,
     Threshold,
     attainable_error,
@@ -31,6 +29,8 @@ from verydeep.evaluation.selective import (
     order_of_tests,
     risk_coverage,
 )
+from verydeep.evaluation.calibration import Calibration, fit_calibration, temper
+from verydeep.evaluation.metrics import likeliest
 
 FIRST_PART = 1 / 3
 """Share of the calibration images that choose the temperature, the limit and the order."""

@@ -1,0 +1,1 @@
+"""Abstention: promises, what is learned to keep them, and how often a classifier answers."""

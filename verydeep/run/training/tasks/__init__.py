@@ -1,0 +1,1 @@
+"""Tasks of a training run: what is specific to classes, labels and boxes."""

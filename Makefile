@@ -38,7 +38,9 @@ imports: install
 	$(BIN)/lint-imports
 
 # One thread a process: the tests are many and small. A process without work takes some of the other.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal
+# Compiled files are kept, even where the environment says otherwise: without them each process spends
+# longer on compiling the tests than on collecting them.
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal
 
 tests: install
 	$(PYTEST) -m "not slow" $(TESTS)

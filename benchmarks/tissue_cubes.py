@@ -63,10 +63,12 @@ def middle_shares(share: Map) -> Map:
 
 def corners(share: Map, split: str) -> NDArray[np.intp]:
     """Return the first corners of all cubes of a tissue in the slab of a split, (N, 3)."""
-    good = middle_shares(share) >= SHARE
-    good[(share.shape[0] - SIDE) // 2 :] = False  # the other side, and cubes across the middle
-    found, (first, after) = np.argwhere(good), SLABS[split]
-    return found[(found[:, 1] >= first) & (found[:, 1] + SIDE <= after)]
+    first, after = SLABS[split]
+    one_side = (share.shape[0] - SIDE) // 2  # no cube of the other, nor across the middle
+    slab = share[: one_side + SIDE - 1, first:after]
+    found = np.argwhere(middle_shares(slab) >= SHARE)
+    found[:, 1] += first
+    return found
 
 
 def write_cubes(out: Path, counts: dict[str, int] | None = None, seed: int = 0) -> None:

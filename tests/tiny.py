@@ -141,9 +141,18 @@ def apart(target: Callable[..., object], *arguments: object) -> BaseProcess:
             "torch._dynamo",
         ]  # which optimisers import
     )
-    process = context.Process(target=target, args=arguments)
+    process = context.Process(target=_by_itself, args=(target, *arguments))
     process.start()
     return process
+
+
+def _by_itself(target: Callable[..., object], *arguments: object) -> None:
+    """Call a function in a process of a fork server as in one that was started by hand.
+
+    Such a process would start its own ones by another fork server, which has nothing imported.
+    """
+    multiprocessing.set_start_method(None, force=True)
+    target(*arguments)
 
 
 def be_the_program(arguments: Sequence[str], errors: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from progresses import Listening
 from sklearn.datasets import load_digits
 from tiny import recipe
 
@@ -18,7 +19,6 @@ from verydeep.checks.series import series_of
 from verydeep.data.group_rule import GroupRule
 from verydeep.data.grouping import groups_of
 from verydeep.errors import InputError
-from verydeep.system.progress import Progress
 
 CLASSES = ("cat", "dog")
 
@@ -170,14 +170,11 @@ def test_a_check_refuses_a_rule_that_cannot_be_used(tmp_path: Path) -> None:
         check(tmp_path, group_by="name:patient")
 
 
-class Said(Progress):
-    """Remembers what is logged, and stops at the first line about the net."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
+class UntilTheNet(Listening):
+    """Stops at the first line about the net."""
 
     def log(self, message: str) -> None:
-        self.lines.append(message)
+        super().log(message)
         if message.startswith("net A on"):
             raise KeyboardInterrupt
 
@@ -193,7 +190,7 @@ def test_a_training_warns_at_its_beginning(
     write: Callable[[Path, str], Path], name: str, said: int, tmp_path: Path
 ) -> None:
     write(tmp_path / "pets", name)
-    heard = Said()
+    heard = UntilTheNet()
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "pets", recipe(), tmp_path / "run", progress=heard)
     lines = [line for line in heard.lines if "images of one series" in line]

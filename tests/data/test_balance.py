@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from progresses import Listening
 from sklearn.utils.class_weight import compute_class_weight
 from tiny import COLOURS, recipe, write_class_folders
 from torch.nn import functional as F
@@ -21,7 +22,6 @@ from verydeep.data.pipeline.batches import TrainingBatches
 from verydeep.data.pipeline.micro_batch import MicroBatch
 from verydeep.data.pipeline.sampling import plan_epoch
 from verydeep.data.read import read_dataset
-from verydeep.system.progress import Progress
 from verydeep.training.objective import Classification
 
 some_labels = st.lists(st.integers(0, 4), min_size=1, max_size=60)
@@ -95,17 +95,12 @@ def test_repeated_pictures_are_cut_differently(unequal: Path) -> None:
 
 @pytest.mark.parametrize("cache", ["none", "ram"])
 def test_files_and_memory_agree_on_a_balanced_epoch(cache: str, unequal: Path) -> None:
-    said: list[str] = []
-
-    class Told(Progress):
-        def log(self, message: str) -> None:
-            said.append(message)
-
     chosen = recipe("data.balance=sampling", f"data.cache={cache}", "training.epochs=1")
     out = unequal.parent / cache
-    metrics = verydeep.train(unequal, chosen, out, progress=Told())
+    heard = Listening()
+    metrics = verydeep.train(unequal, chosen, out, progress=heard)
     assert metrics["images"] == 9
-    assert any("from 3 to 12 training images: every class is drawn" in line for line in said)
+    assert any("from 3 to 12 training images: every class is drawn" in line for line in heard.lines)
 
 
 def test_a_weighted_loss_is_the_mean_of_weighted_losses(unequal: Path) -> None:

@@ -9,21 +9,13 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 from PIL import Image
+from progresses import Listening
 from tiny import counts, listed, plant
 from torchvision import datasets
 
 from verydeep.data.builtin.torchvision_sets import SETS, torchvision_folder
 from verydeep.data.read import DataSource, read_dataset
 from verydeep.errors import DataError
-from verydeep.system.progress import Progress
-
-
-class Listening(Progress):
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def log(self, message: str) -> None:
-        self.said.append(message)
 
 
 @pytest.fixture(autouse=True)
@@ -100,7 +92,7 @@ def test_arrays_become_pngs_and_are_fetched_once(
     assert Arrays.fetched == [True, False]
     assert capsys.readouterr().out == ""
     folder = cache / "fashion-mnist-v1"
-    assert progress.said[-1] == f"Fashion-MNIST is stored in {folder}"
+    assert progress.lines[-1] == f"Fashion-MNIST is stored in {folder}"
     assert (dataset.root, dataset.layout_name) == (folder, "built-in")
     assert dataset.describe() == (
         "torchvision's Fashion-MNIST, 2 classes, 18 train, 2 val, 4 test (drawn by rule)"
@@ -112,7 +104,7 @@ def test_arrays_become_pngs_and_are_fetched_once(
             assert dataset.classes[sample.label] == Arrays.classes[value % 2]
     assert sorted(path.name for path in cache.iterdir()) == [".fashion-mnist.lock", folder.name]
     assert read_dataset("fashion-mnist", progress=progress) == dataset
-    assert len(progress.said) == 2
+    assert len(progress.lines) == 2
 
 
 def test_files_stay_what_they_are_and_pets_keep_their_boxes(

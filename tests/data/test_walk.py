@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from progresses import Listening
 
 from verydeep.checks import unlisted_files as strays
 from verydeep.checks.check import check
@@ -19,7 +20,6 @@ from verydeep.data.images.image_files import pictures_in
 from verydeep.data.images.inputs import list_pictures
 from verydeep.data.read import read_dataset
 from verydeep.errors import DataError, PictureError
-from verydeep.system.progress import Progress
 
 SYSTEMS = (
     "@eaDir", "#recycle", "@Recycle", "@Recently-Snapshot", ".@__thumb", "$RECYCLE.BIN",
@@ -136,14 +136,9 @@ def test_each_kind_has_a_remedy_of_its_own(tmp_path: Path) -> None:
 
 def test_what_a_folder_holds_else_is_said_before_prediction(pets: Path) -> None:
     (pets / "1.nef").write_bytes(b"x")
-    said: list[str] = []
-
-    class Listening(Progress):
-        def log(self, message: str) -> None:
-            said.append(message)
-
-    assert len(list_pictures([pets, pets / "cat" / "0.png"], Listening())) == 7
-    assert said == ["skipped: 1 .nef (convert them to .jpg or .png)"]
+    heard = Listening()
+    assert len(list_pictures([pets, pets / "cat" / "0.png"], heard)) == 7
+    assert heard.lines == ["skipped: 1 .nef (convert them to .jpg or .png)"]
 
 
 def test_a_folder_without_pictures_is_counted(pets: Path) -> None:

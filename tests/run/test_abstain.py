@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from progresses import Listening
 from random_nets import random_classifier
 from tiny import Outcome, strict_json, write_class_folders
 
@@ -36,19 +37,10 @@ from verydeep.run.report import report
 from verydeep.run.testing.abstain import learn_abstention
 from verydeep.run.testing.calibrate import calibrate, forget_calibration
 from verydeep.run.testing.evaluate import evaluate
-from verydeep.system.progress import Progress
 from verydeep.system.settings import Compute
 
 CPU = Compute("cpu", "fp32", 0)
 PROMISES = Promises(promise_error=40.0, confidence=80.0, coverage=80.0, refuse=5.0)
-
-
-class Lines(Progress):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def log(self, message: str) -> None:
-        self.lines.append(message)
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +141,7 @@ def test_a_copy_keeps_it_and_forgetting_removes_it(
 
 
 def test_another_temperature_forgets_what_held_for_the_first(run: Path) -> None:
-    progress = Lines()
+    progress = Listening()
     calibrate(run, "val", compute=CPU, progress=progress)
     model = verydeep.load(run, compute=CPU)
     if model.calibration and model.calibration.images == 12:  # it was kept
@@ -248,7 +240,7 @@ def test_predictions_say_what_is_not_known(
 
 
 def test_it_is_not_applied_to_another_test(run: Path, pictures: Path) -> None:
-    model, progress = verydeep.load(run, compute=CPU), Lines()
+    model, progress = verydeep.load(run, compute=CPU), Listening()
     found = model.predict(pictures / "test", scales=[40], progress=progress)
     assert all(one.abstained is None and one.class_set is None for one in found)
     assert any("says nothing about dense at Q = 40" in line for line in progress.lines)
@@ -449,7 +441,7 @@ def test_a_file_that_takes_crops_only_answers_every_image(
     run: Path, pictures: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("onnxruntime")
-    path, progress = tmp_path / "net.onnx", Lines()
+    path, progress = tmp_path / "net.onnx", Listening()
     export(run, path, pictures=pictures / "test")
     found = verydeep.load(path).predict(pictures / "test", progress=progress)
     assert all(one.abstained is None for one in found)

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 from PIL import Image
+from progresses import Listening
 from tiny import write_class_folders, write_splits
-from whole_runs import Said, log, metrics, weights
+from whole_runs import log, metrics, weights
 
 import verydeep
 from verydeep import train
@@ -26,7 +27,7 @@ TINY = (
 
 
 def test_a_recipe_is_chosen_said_and_written(tmp_path: Path) -> None:
-    data, run, said = write_class_folders(tmp_path / "data", 10), tmp_path / "run", Said()
+    data, run, said = write_class_folders(tmp_path / "data", 10), tmp_path / "run", Listening()
     found = train(data, out=run, settings=TINY, progress=said)
     recipe = load_recipe(run / "recipe.yaml")
     assert (recipe.net.width, recipe.net.input_size, recipe.training.epochs) == (0.125, 32, 2)
@@ -54,11 +55,15 @@ def test_all_layers_of_a_net_of_torchvision_are_taken(
     source = DataSource(write_class_folders(tmp_path / "data", 10))
     said = {"initialize": {"source": "torchvision/vgg13_bn"}, "net": {"hidden": 16}}
     machine = choose_machine("cpu", "fp32")
-    recipe = choose_recipe(source, read_dataset(source.data, draw=False), said, machine, Said())
+    recipe = choose_recipe(
+        source, read_dataset(source.data, draw=False), said, machine, Listening()
+    )
     assert (recipe.net.name, recipe.net.norm, recipe.net.input_size) == ("B", "batch", 224)
     assert (recipe.net.hidden, recipe.initialize.layers) == (16, "all")
     said["initialize"]["layers"] = "paper"
-    recipe = choose_recipe(source, read_dataset(source.data, draw=False), said, machine, Said())
+    recipe = choose_recipe(
+        source, read_dataset(source.data, draw=False), said, machine, Listening()
+    )
     assert recipe.initialize.layers == "paper"
 
 
@@ -67,7 +72,7 @@ def test_a_resumed_run_keeps_its_recipe_although_more_pictures_have_come(tmp_pat
     train(data, out=run, settings=TINY)
     before = (run / "recipe.yaml").read_text()
     (run / "metrics.json").unlink()
-    said = Said()
+    said = Listening()
     train(data, out=run, settings=TINY, resume=True, progress=said)
     assert (run / "recipe.yaml").read_text() == before
     assert not any(line.startswith(("recipe auto", "not taken")) for line in said.lines)
@@ -75,7 +80,7 @@ def test_a_resumed_run_keeps_its_recipe_although_more_pictures_have_come(tmp_pat
 
 
 def test_a_deeper_net_takes_the_shape_of_the_one_it_begins_with(tmp_path: Path) -> None:
-    data, first, said = write_splits(tmp_path / "data"), tmp_path / "a", Said()
+    data, first, said = write_splits(tmp_path / "data"), tmp_path / "a", Listening()
     train(data, out=first, settings=TINY)
     settings = ("net.name=B", f"initialize.source={first}", "training.epochs=1", *TINY[4:])
     train(data, out=tmp_path / "b", settings=settings, progress=said)
@@ -114,7 +119,7 @@ def test_facts_are_those_of_the_pictures(tmp_path: Path) -> None:
 
 
 def test_few_updates_are_pointed_out_unless_layers_are_copied(tmp_path: Path) -> None:
-    data, said = write_splits(tmp_path / "data"), Said()
+    data, said = write_splits(tmp_path / "data"), Listening()
     train(data, "paper", tmp_path / "run", settings=(*TINY, "net.name=A"), progress=said)
     assert any("recipe='auto'" in line and "updates" in line for line in said.lines)
 

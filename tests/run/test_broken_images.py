@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from progresses import Listening
 from tiny import recipe, strict_json, write_splits
-from whole_runs import QUICK, Said, log, metrics
+from whole_runs import QUICK, log, metrics
 
 from verydeep import train
 from verydeep.errors import (
@@ -39,7 +40,7 @@ def test_one_broken_picture_of_two_hundred_is_listed_and_left_out(
     data = write_splits(tmp_path / "data", train=67, val=1, test=0)
     broken = data / "train" / "red" / "05.png"
     broken.write_bytes(broken.read_bytes()[:50])
-    said = Said()
+    said = Listening()
     settings = (*QUICK, f"data.cache={cache}", "training.batch=50", "training.micro_batch=50")
     train(data, recipe(*settings), tmp_path / "run", progress=said)
     (noted,) = strict_json((tmp_path / "run" / "data.json").read_text("utf-8"))["unreadable"]
@@ -65,7 +66,7 @@ def test_a_broken_validation_picture_is_listed_and_not_counted(tmp_path: Path) -
 def test_a_broken_validation_picture_is_told_of_besides_a_test_split(tmp_path: Path) -> None:
     data = write_splits(tmp_path / "data", train=3, val=3, test=2)
     (data / "val" / "blue" / "01.png").write_bytes(b"")
-    said = Said()
+    said = Listening()
     found = train(data, recipe(*QUICK), tmp_path / "run", progress=said)
     assert "val/blue/01.png" in json.dumps(found.to_dict()) + "\n".join(said.lines)
 

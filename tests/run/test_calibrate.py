@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from progresses import Listening
 from scipy import optimize
 from tiny import Outcome, strict_json, write_class_folders
 
@@ -20,7 +21,6 @@ from verydeep.evaluation.calibration import Calibration, fit_calibration, temper
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.run.testing.calibrate import calibrate
 from verydeep.run.testing.evaluate import evaluate
-from verydeep.system.progress import Progress
 from verydeep.system.settings import Compute
 
 CPU = Compute("cpu", "fp32", 0)
@@ -36,14 +36,6 @@ def run(trained_run: Path, tmp_path: Path) -> Path:
     config["preprocessing"] = {"mean": [140.0, 80.0, 170.0], "divisor": 90.0}
     path.write_text(json.dumps(config), "utf-8")
     return folder
-
-
-class Lines(Progress):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def log(self, message: str) -> None:
-        self.lines.append(message)
 
 
 def kept(run: Path) -> dict | None:
@@ -200,10 +192,10 @@ def test_without_a_test_split_the_validation_split_is_the_tested_one(
 
 
 def test_the_training_pictures_are_advised_against(run: Path) -> None:
-    progress = Lines()
+    progress = Listening()
     calibrate(run, "train", compute=CPU, progress=progress)
     assert any("surer of them than of others" in line for line in progress.lines)
-    progress = Lines()
+    progress = Listening()
     calibrate(run, "val", compute=CPU, progress=progress)
     assert not any("surer" in line for line in progress.lines)
 

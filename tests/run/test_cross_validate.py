@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from progresses import Listening
 from tiny import Outcome, flags, recipe, strict_json, write_class_folders
-from whole_runs import QUICK, Said, weights
+from whole_runs import QUICK, weights
 
 import verydeep as package
 from verydeep import cross_validate, load, read_dataset
@@ -123,7 +124,7 @@ def test_finished_folds_are_not_trained_again(
     for name in ("cross_validation.json", "posteriors.npz", "fold-2/metrics.json"):
         (out / name).unlink()
     shutil.rmtree(out / "fold-3")
-    said = Said()
+    said = Listening()
     result = cross_validate(pets, None, recipe(*QUICK), out, resume=True, progress=said)
     assert "fold 1/3: finished already" in said.lines
     assert "fold 2/3:" in said.lines

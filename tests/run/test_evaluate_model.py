@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from progresses import Listening
 from tiny import COLOURS, recipe, write_class_folders
 from torchvision import transforms
 
@@ -218,18 +219,10 @@ def test_device_and_precision_are_those_asked_for(trained_run: Path) -> None:
         assert str(loaded.machine) == f"cpu, {precision}"
 
 
-class Lines(Progress):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def log(self, message: str) -> None:
-        self.lines.append(message)
-
-
 def test_torchvisions_nets_take_the_classes_of_the_models_beside_them(
     trained_run: Path, tmp_path: Path
 ) -> None:
-    progress = Lines()
+    progress = Listening()
     bench = set_up([TORCHVISION, trained_run], None, progress=progress, compute=CPU)
     first, second = bench.classifiers
     assert isinstance(first, TorchvisionClassifier)

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 import yaml
+from progresses import Listening
 from test_resume import cut, result, run_here
 from tiny import recipe, write_splits
-from whole_runs import Said, log, metrics, weights
+from whole_runs import log, metrics, weights
 
 from verydeep import train
 
@@ -26,7 +27,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def go_on(data: Path, run: Path, *settings: str) -> tuple[dict[str, Any], list[str]]:
-    said = Said()
+    said = Listening()
     found = train(data, recipe(*QUICK), run, settings=settings, resume=True, progress=said)
     return found, said.lines
 

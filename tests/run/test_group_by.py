@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from progresses import Listening
 from tiny import Outcome, flags, strict_json, write_class_folders
-from whole_runs import QUICK, Said, weights
+from whole_runs import QUICK, weights
 
 from verydeep import evaluate, train
 from verydeep.errors import DataError
@@ -76,7 +77,7 @@ def test_a_removed_image_is_refused_as_ever(scans: Path, tmp_path: Path, verydee
 def test_splits_of_the_data_s_own_that_divide_groups_are_said(
     pictures: Path, tmp_path: Path
 ) -> None:
-    said = Said()
+    said = Listening()
     settings = {"data.group_by": r"name:/(\d+)\.png", **_quick()}
     train(pictures, "paper", tmp_path / "run", settings=settings, progress=said)
     (line,) = [one for one in said.lines if "with images in several of the data's own" in one]

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from progresses import Listening
 from safetensors.torch import load_file
 from tiny import recipe, write_splits
-from whole_runs import QUICK, Said, log
+from whole_runs import QUICK, log
 
 from verydeep import train
 from verydeep.errors import (
@@ -23,7 +24,7 @@ def tensors(run: Path) -> dict[str, torch.Tensor]:
 
 def start(data: Path, out: Path, *settings: str) -> tuple[dict[str, torch.Tensor], list[str]]:
     """Train so slowly that the weights stay where they began."""
-    said = Said()
+    said = Listening()
     train(data, recipe(*QUICK, "training.learning_rate=1e-20", *settings), out, progress=said)
     return tensors(out), [line.strip() for line in said.lines]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from progresses import Listening
 from tiny import recipe
 
 import verydeep
@@ -13,7 +14,6 @@ from verydeep.errors import InputError, ModelError, RecipeError
 from verydeep.recipe.keywords import keyword_settings
 from verydeep.recipe.recipe import check, said_settings
 from verydeep.run.training.default_out import default_out, run_name
-from verydeep.system.progress import Progress
 
 QUICK = {"epochs": 1, "precision": "fp32", "workers": 0}
 
@@ -139,19 +139,11 @@ class TestDefaultOut:
             default_out("pets", resume=True, runs=tmp_path)
 
 
-class Told(Progress):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def log(self, message: str) -> None:
-        self.lines.append(message)
-
-
 def test_the_first_line_says_where_the_run_is(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    told = Told()
+    told = Listening()
     with pytest.raises(InputError):
         verydeep.train(pictures, recipe(), layout="coco", progress=told)
     assert told.lines[0].endswith("runs/pictures")

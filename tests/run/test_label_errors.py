@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from progresses import Listening
 from sklearn.datasets import load_digits
 from tiny import Outcome, recipe, strict_json, write_class_folders
-from whole_runs import Said
 
 from verydeep import Features, cross_validate, find_label_errors
 from verydeep.checks.label_errors import LabelError, LabelErrors
@@ -210,7 +210,7 @@ def test_a_model_without_a_run_is_taken_to_have_seen_nothing(
     colours: Path, folded: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(folded / "fold-1" / "model", tmp_path / "model")
-    said = Said()
+    said = Listening()
     found = find_label_errors(colours, model=tmp_path / "model", progress=said)
     assert found.judged == 60
     assert any("it is not known which images it was trained on" in line for line in said.lines)

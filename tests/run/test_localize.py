@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from progresses import Listening, Signalling
 from safetensors.torch import load_file
 from tiny import recipe, strict_json, write_boxed, write_class_folders
 
@@ -18,7 +16,6 @@ from verydeep import train
 from verydeep.errors import DataError, Interrupted, ModelError, RecipeError
 from verydeep.localization.localizer import load_localizer
 from verydeep.recipe.recipe import Recipe, load_recipe
-from verydeep.system.progress import Progress
 from verydeep.system.settings import Compute
 
 SETTINGS = (
@@ -35,14 +32,6 @@ SETTINGS = (
 @pytest.fixture(scope="module")
 def boxed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_boxed(tmp_path_factory.mktemp("boxed"))
-
-
-class Said(Progress):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def log(self, message: str) -> None:
-        self.lines.append(message.strip())
 
 
 def box_recipe(classifier: Path | None, *settings: str) -> Recipe:
@@ -119,7 +108,7 @@ def test_the_watched_figure_chooses_the_model(
 def test_all_but_the_last_layer_and_the_colours_come_from_the_classifier(
     trained_run: Path, boxed: Path, tmp_path: Path
 ) -> None:
-    said = Said()
+    said = Listening()
     chosen = box_recipe(trained_run, "training.learning_rate=1e-20")
     train(boxed, chosen, tmp_path / "run", progress=said)
     begun, given = tensors(tmp_path / "run"), tensors(trained_run)
@@ -128,7 +117,7 @@ def test_all_but_the_last_layer_and_the_colours_come_from_the_classifier(
             assert tensor.shape != given[name].shape
         elif "norm" not in name:  # statistics are measured anew
             assert torch.equal(tensor, given[name]), name
-    assert "fc8: new (it tells boxes)" in said.lines
+    assert "  fc8: new (it tells boxes)" in said.lines
     ours = load_localizer(tmp_path / "run", compute=Compute(device="cpu"))
     theirs = verydeep.load(trained_run, compute=Compute(device="cpu"))
     assert ours.preprocessing == theirs.preprocessing
@@ -228,7 +217,7 @@ def test_a_box_regressor_can_begin_from_nothing(boxed: Path, tmp_path: Path) -> 
 
 
 def test_pictures_without_a_box_are_left_out_and_counted(trained_run: Path, tmp_path: Path) -> None:
-    said = Said()
+    said = Listening()
     data = write_boxed(tmp_path / "data", 24, without_box=5)
     for cache in ("none", "device"):
         out = tmp_path / cache
@@ -247,20 +236,6 @@ def test_data_without_boxes_are_refused(trained_run: Path, tmp_path: Path) -> No
 
 
 # ---- interrupted ----
-
-
-class Stopping(Progress):
-    """Sends a signal when a piece of work begins."""
-
-    def __init__(self, title: str) -> None:
-        self.title = title
-
-    @contextmanager
-    def task(self, title: str, total: int) -> Iterator[Any]:
-        if title == self.title:
-            signal.raise_signal(signal.SIGINT)
-        with super().task(title, total) as silent:
-            yield silent
 
 
 @pytest.fixture(scope="module", params=["localization.fine_tune=fc", "data.cache=device"])
@@ -283,7 +258,7 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
 ) -> None:
     chosen, uninterrupted = whole
     with pytest.raises(Interrupted, match="resume=True"):
-        train(boxed, chosen, tmp_path / "run", progress=Stopping(title))
+        train(boxed, chosen, tmp_path / "run", progress=Signalling(title))
     train(boxed, chosen, tmp_path / "run", resume=True)
     ours, theirs = tensors(tmp_path / "run"), tensors(uninterrupted)
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
@@ -302,6 +277,6 @@ def test_a_run_goes_on_without_its_classifier(
     verydeep.load(trained_run, compute=Compute(device="cpu")).save(classifier)
     chosen = box_recipe(classifier, "training.epochs=2")
     with pytest.raises(Interrupted):
-        train(boxed, chosen, tmp_path / "run", progress=Stopping("epoch 2"))
+        train(boxed, chosen, tmp_path / "run", progress=Signalling("epoch 2"))
     classifier.rename(tmp_path / "elsewhere")
     assert train(boxed, chosen, tmp_path / "run", resume=True)["epochs"] == 2

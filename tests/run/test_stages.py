@@ -9,25 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from progresses import Listening
 from safetensors.torch import load_file
 from tiny import recipe
 
 from verydeep import load, train
 from verydeep.errors import Interrupted, ModelError
 from verydeep.recipe.recipe import Recipe, load_recipe
-from verydeep.system.progress import Progress
 
 
-class Stopping(Progress):
-    """Sends SIGTERM in the first update of the n-th net, if told so; remembers what is said."""
+class Stopping(Listening):
+    """Sends SIGTERM in the first update of the n-th net, if told so."""
 
     def __init__(self, stop_in: int | None = None) -> None:
-        self.lines: list[str] = []
+        super().__init__()
         self.nets = 0
         self.stop_in = stop_in
-
-    def log(self, message: str) -> None:
-        self.lines.append(message)
 
     @contextmanager
     def task(self, title: str, total: int) -> Iterator[Any]:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from colour_nets import CLASSES, SIZE, colour_net, coloured_images
 from PIL import Image
+from progresses import Listening
 from tiny import Outcome
 
 from verydeep.evaluation.result import Answers, EvaluationResult
@@ -22,7 +23,6 @@ from verydeep.run.testing.class_order import reordered_wrong
 from verydeep.run.testing.evaluate import evaluate
 from verydeep.run.testing.preparations import Preparation, Reprepared, other_preparations
 from verydeep.run.testing.symptoms import _spread
-from verydeep.system.progress import Progress
 from verydeep.system.settings import Compute
 
 ONE = (1.0, 1.0, 1.0)
@@ -30,20 +30,12 @@ TORCHVISION = {"mean": TORCHVISION_MEAN, "std": TORCHVISION_STD}
 AUTHORS = {"mean": AUTHORS_MEAN, "std": ONE}
 
 
-class Log(Progress):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def log(self, message: str) -> None:
-        self.lines.append(message)
-
-
 def try_import(
     path: Path, data: Any = None, *, classes: Any = CLASSES, **said: Any
 ) -> tuple[EvaluationResult, list[str]]:
     """Import weights with the facts that are said, and test them; return the warnings, too."""
     model = import_weights(path, classes=classes, resize=SIZE, **said).model
-    log = Log()
+    log = Listening()
     result = evaluate(model, data or coloured_images(), "center", progress=log)
     return result, [line for line in log.lines if "mistake" in line]
 
@@ -143,7 +135,7 @@ def test_own_nets_are_left_alone(tmp_path: Path) -> None:
     """Without facts of an import there is nothing to doubt."""
     path = colour_net(tmp_path / "net.pth", **TORCHVISION)
     model = import_weights(path, classes=CLASSES, resize=SIZE, channels="bgr").model
-    log = Log()
+    log = Listening()
     for source in (None, {}, {"facts": 3}, {"facts": {"mean": {"value": "x"}}}):
         model.source = source
         evaluate(model, coloured_images(40), "center", progress=log)
@@ -170,7 +162,7 @@ def test_squashed_images(tmp_path: Path) -> None:
     pixels, labels = coloured_images(60)
     random = np.random.default_rng(0).integers(0, 256, (30, SIZE, SIZE, 3))
     pixels[::2] = random  # errors that nothing explains
-    log = Log()
+    log = Listening()
     evaluate(model, (pixels, labels), "center", progress=log)
     assert any("all images are 64x64; if they were squashed" in line for line in log.lines)
 

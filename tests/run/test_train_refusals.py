@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import shutil
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
+from progresses import Listening, Signalling
 from tiny import recipe, strict_json, write_class_folders, write_splits
-from whole_runs import QUICK, Said, metrics, weights
+from whole_runs import QUICK, metrics, weights
 
 from verydeep import train
 from verydeep.errors import (
@@ -21,7 +19,6 @@ from verydeep.errors import (
     ModelError,
     RecipeError,
 )
-from verydeep.system.progress import Progress
 
 
 def test_a_run_is_not_written_over(trained_run: Path, pictures: Path) -> None:
@@ -59,7 +56,7 @@ def test_an_empty_folder_will_do(pictures: Path, tmp_path: Path) -> None:
 
 
 def test_a_finished_run_says_so_and_stays(trained_run: Path, pictures: Path) -> None:
-    before, said = weights(trained_run), Said()
+    before, said = weights(trained_run), Listening()
     found = train(pictures, recipe(*QUICK), trained_run, resume=True, progress=said)
     assert found == metrics(trained_run)
     *others, last = said.lines
@@ -131,20 +128,6 @@ def test_data_that_are_none_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file or folder"):
         train(tmp_path / "nowhere", recipe(*QUICK), tmp_path / "run")
     assert not (tmp_path / "run" / "recipe.yaml").exists()
-
-
-class Signalling(Progress):
-    """Sends a signal to this process when a piece of work begins."""
-
-    def __init__(self, title: str, number: signal.Signals) -> None:
-        self.title, self.number = title, number
-
-    @contextmanager
-    def task(self, title: str, total: int) -> Iterator[Any]:
-        if title == self.title:
-            signal.raise_signal(self.number)
-        with super().task(title, total) as silent:
-            yield silent
 
 
 @pytest.mark.parametrize("title", ["reading the training images", "epoch 1", "testing test"])

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from progresses import Listening
 from tiny import write_splits
-from whole_runs import Said, log, metrics, weights
+from whole_runs import log, metrics, weights
 
 import verydeep
 from verydeep.errors import InputError, RecipeError
@@ -56,7 +57,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def transfer(data: Path, out: Path, source: Path, *settings: str) -> tuple[dict, list[str]]:
-    said = Said()
+    said = Listening()
     chosen = [*SMALL, *settings, f"initialize.source={source}"]
     verydeep.train(data, "transfer", out, settings=chosen, progress=said)
     return metrics(out), said.lines
@@ -203,7 +204,7 @@ def test_contradictions_are_refused(
 
 
 def test_training_from_nothing_hints_at_it(data: Path, tmp_path: Path) -> None:
-    said = Said()
+    said = Listening()
     settings = ["net.width=0.0625", "net.hidden=16", "net.input_size=32", "training.epochs=1"]
     verydeep.train(
         data,

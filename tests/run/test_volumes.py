@@ -16,7 +16,8 @@ from torch.nn import functional as F
 import verydeep
 from verydeep.data.builtin.solid_digits import make_solid_digits
 from verydeep.data.read import DataSource, read_dataset
-from verydeep.errors import InputError, ModelError, PictureError, RecipeError
+from verydeep.data.shards.write import write_shards
+from verydeep.errors import DataError, InputError, ModelError, PictureError, RecipeError
 from verydeep.inspection.attribution import grad_cam
 from verydeep.inspection.subject import make_subject
 from verydeep.models.classifier import Classifier, load_classifier
@@ -154,6 +155,12 @@ def test_what_is_of_images_is_refused(run: Path, data: Path, tmp_path: Path) -> 
         verydeep.train(data, "transfer", tmp_path / "t", init_from=str(run), progress=False)
     with pytest.raises(RecipeError, match="must be 2, as the data are images, got 3"):
         verydeep.train("digits", "demo-volumes", tmp_path / "u", progress=False)
+    with pytest.raises(ModelError, match="int8 variants are of nets for images"):
+        verydeep.quantize(run, progress=False)
+    with pytest.raises(DataError, match="a shard is of images"):
+        write_shards(verydeep.read_dataset(data), tmp_path / "s")
+    with pytest.raises(DataError, match="a study of the paper is of images"):
+        verydeep.reproduce(data, tmp_path / "r", progress=False)
     with pytest.raises(InputError, match="of images only"):
         verydeep.explain(run, data / "test", tmp_path / "e", only=["maps"], progress=False)
     with pytest.raises(PictureError, match="no such file"):

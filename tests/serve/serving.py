@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from leftovers import keeping
 from PIL import Image
+from progresses import Listening
 from random_nets import random_classifier
 
 from verydeep.evaluation.thresholds import Thresholds
@@ -23,7 +24,6 @@ from verydeep.serve.process import Process
 from verydeep.serve.service import Service
 from verydeep.serve.settings import Access, Limits
 from verydeep.serve.start import address_of, bind
-from verydeep.system.progress import Progress
 
 LIMITS = Limits(
     max_bytes=400_000,
@@ -72,16 +72,6 @@ class Held(ServedModel):
         return super().answer(images, top)
 
 
-class Log(Progress):
-    """Keeps the lines that are logged."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def log(self, message: str) -> None:
-        self.lines.append(message)
-
-
 @contextlib.contextmanager
 def serving(
     models: Sequence[Any], limits: Limits | None = None, access: Access | None = None, **more: Any
@@ -97,7 +87,7 @@ def serving(
     Yields:
         Address like ``http://127.0.0.1:8080/``, and the service.
     """
-    log = Log()
+    log = Listening()
     service = Service(lambda: models, limits, decoders=1, log=log.log)
     with contextlib.closing(bind("127.0.0.1", 0)) as listener:
         process = Process(service, access or Access(), listener, log, **more)

@@ -6,23 +6,15 @@ import time
 from pathlib import Path
 
 import pytest
+from progresses import Listening
 
-from verydeep.system.progress import Progress
 from verydeep.system.relay import FileProgress, followed
 
 PATIENCE = 30
 
 
-class Heard(Progress):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def log(self, message: str) -> None:
-        self.lines.append(message)
-
-
 def test_lines_are_shown_as_they_come_and_all_of_them_at_the_end(tmp_path: Path) -> None:
-    heard, written = Heard(), FileProgress(tmp_path / "progress.log")
+    heard, written = Listening(), FileProgress(tmp_path / "progress.log")
     with followed(written.path, heard):
         time.sleep(0.1)  # the file is not there yet
         written.log("epoch 1")
@@ -41,7 +33,7 @@ def test_lines_are_shown_as_they_come_and_all_of_them_at_the_end(tmp_path: Path)
 
 
 def test_an_error_inside_passes_and_nothing_was_written(tmp_path: Path) -> None:
-    heard = Heard()
+    heard = Listening()
     with pytest.raises(KeyError), followed(tmp_path / "none.log", heard):
         raise KeyError
     assert heard.lines == []

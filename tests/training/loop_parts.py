@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from progresses import Listening
 from tiny import recipe
 from torch import Tensor, nn
 
@@ -21,7 +22,6 @@ from verydeep.data.pipeline.image_cache import PictureStore
 from verydeep.data.samples import Sample
 from verydeep.nets.vgg import VGG, vgg
 from verydeep.system.device import choose_machine
-from verydeep.system.progress import Progress
 from verydeep.training.loop import Loop
 from verydeep.training.objective import Classification
 from verydeep.training.schedule import make_schedule
@@ -32,22 +32,19 @@ K = 3
 COUNT = 20
 
 
-class Heard(Progress):
-    """Progress reporter that records messages and can run an action."""
+class Heard(Listening):
+    """Keeps the lines that are logged, and can act at every update."""
 
     def __init__(self, act: Callable[[str, float], None] = lambda title, done: None) -> None:
-        self.said: list[str] = []
+        super().__init__()
         self.act = act
-
-    def log(self, message: str) -> None:
-        self.said.append(message)
 
     @contextmanager
     def task(self, title: str, total: int) -> Iterator[Any]:
-        yield Listener(self, title)
+        yield Updates(self, title)
 
 
-class Listener:
+class Updates:
     def __init__(self, heard: Heard, title: str) -> None:
         self.heard, self.title = heard, title
 

@@ -46,7 +46,7 @@ def test_a_row_tells_of_its_epoch(tmp_path: Path) -> None:
             *("train_loss", "train_top1_error", "val_loss", "val_top1_error", "val_top5_error"),
         }
         assert row["images_per_second"] > 0
-    told = [line for line in heard.said if line.startswith("epoch")]
+    told = [line for line in heard.lines if line.startswith("epoch")]
     assert [line.split(":")[0] for line in told] == [f"epoch {n}" for n in (1, 2, 3, 4)]
     assert ["(best)" in line for line in told] == [True, False, True, False]
 

@@ -32,10 +32,10 @@ def test_a_loss_stuck_at_that_of_a_guess_gets_a_hint_after_three_epochs(tmp_path
         progress=heard,
         validate=Validation(math.log(K)),
     ).run()
-    hints = [place for place, line in enumerate(heard.said) if line.startswith("hint")]
+    hints = [place for place, line in enumerate(heard.lines) if line.startswith("hint")]
     assert hints == [3]
     for part in ("shallower", "init_from=", "net__norm='batch'"):
-        assert part in heard.said[3]
+        assert part in heard.lines[3]
 
 
 def test_a_loss_far_above_that_of_a_guess_is_not_called_one(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_a_loss_far_above_that_of_a_guess_is_not_called_one(tmp_path: Path) -> N
     loop = make_loop(tmp_path, "training.learning_rate=1e-12", net=net, progress=heard)
     position = loop.run()
     assert min(row["train_loss"] for row in position.history) > 3 * math.log(K)
-    assert not any("hint" in line for line in heard.said)
+    assert not any("hint" in line for line in heard.lines)
 
 
 @pytest.mark.parametrize("schedule", ["one-cycle", "cosine"])
@@ -62,9 +62,9 @@ def test_no_hint_is_given_while_the_rate_rises_nor_twice(schedule: str, tmp_path
         validate=Validation(math.log(K)),
         remedies=Remedies(batch_norm=False),
     ).run()
-    (place,) = [place for place, line in enumerate(heard.said) if line.startswith("hint")]
-    assert heard.said[place - 1].startswith(f"epoch {7 if schedule == 'one-cycle' else 3}:")
-    assert "norm" not in heard.said[place]
+    (place,) = [place for place, line in enumerate(heard.lines) if line.startswith("hint")]
+    assert heard.lines[place - 1].startswith(f"epoch {7 if schedule == 'one-cycle' else 3}:")
+    assert "norm" not in heard.lines[place]
 
 
 def test_no_hint_is_given_where_the_validation_shows_that_something_is_learned(
@@ -77,7 +77,7 @@ def test_no_hint_is_given_where_the_validation_shows_that_something_is_learned(
     settings = ("training.learning_rate=1e-12", "training.epochs=5")
     validation = Validation(math.log(K), 0.8)
     make_loop(tmp_path, *settings, net=fresh, progress=heard, validate=validation).run()
-    assert not any("hint" in line for line in heard.said)
+    assert not any("hint" in line for line in heard.lines)
 
 
 def test_a_loss_that_falls_gets_no_hint(tmp_path: Path) -> None:
@@ -91,4 +91,4 @@ def test_a_loss_that_falls_gets_no_hint(tmp_path: Path) -> None:
     )
     position = loop.run()
     assert position.history[2]["train_loss"] < 0.9 * math.log(K)
-    assert not any("hint" in line for line in heard.said)
+    assert not any("hint" in line for line in heard.lines)

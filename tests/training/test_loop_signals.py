@@ -77,7 +77,7 @@ def test_a_signal_is_answered_at_once(number: signal.Signals, tmp_path: Path) ->
     def signal_amid(pictures: Tensor, factors: Tensor) -> Tensor:
         if not at_once:
             signal.raise_signal(number)
-            at_once.append(list(heard.said))
+            at_once.append(list(heard.lines))
         return prepare(pictures, factors)
 
     loop.prepare = signal_amid

@@ -172,6 +172,18 @@ class Dataset(Summary):
                 "class per image"
             )
 
+    def check_images(self, what: str) -> None:
+        """Refuse a data set of volumes.
+
+        Args:
+            what: What needs images, for the message.
+
+        Raises:
+            DataError: The data are volumes.
+        """
+        if self.dimensions == 3:
+            raise DataError(f"{self.place}: volumes, and {what} is of images")
+
     def classes_of(self, label: int) -> tuple[int, ...]:
         """Return the class indices of a label: itself, or those of a label set."""
         return (label,) if self.label_sets is None else self.label_sets[label]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from engine_models import noise
+from progresses import Listening
 from random_nets import random_classifier
 
 from verydeep.errors import InputError, MachineError, MissingExtra
@@ -20,17 +21,6 @@ from verydeep.models.engines.trial import Outcome, Trial, run_trial, trial_image
 from verydeep.models.engines.verdicts import Verdict, find_verdict
 from verydeep.system.device import choose_machine
 from verydeep.system.engine_names import KINDS
-from verydeep.system.progress import Progress
-
-
-class Heard(Progress):
-    """Keeps what is logged."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def log(self, line: str) -> None:
-        self.lines.append(line)
 
 
 @pytest.fixture(autouse=True)
@@ -110,7 +100,7 @@ def plant(monkeypatch: pytest.MonkeyPatch, kind: str, *, worth: bool = True) -> 
 def test_auto_falls_back_to_torch_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("onnx")
     plant(monkeypatch, "Crashing")
-    model, heard = random_classifier(name="A", engine="auto"), Heard()
+    model, heard = random_classifier(name="A", engine="auto"), Listening()
     model.prepare(10**6, heard)
     assert model.answered_by == {"engine": "torch", "precision": "fp32"}
     assert heard.lines == [
@@ -204,7 +194,7 @@ def test_a_cache_that_cannot_be_written_leaves_torch(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("VERYDEEP_CACHE", str(tmp_path / "file"))
     plant(monkeypatch, "Right")
-    model, heard = random_classifier(name="A", engine="auto"), Heard()
+    model, heard = random_classifier(name="A", engine="auto"), Listening()
     model.prepare(10**6, heard)
     assert model.engine is model.eager
     assert heard.lines[-1].startswith("engine torch: no other could be tried")
@@ -235,7 +225,7 @@ def test_auto_takes_the_fastest_that_passed(monkeypatch: pytest.MonkeyPatch, cac
     monkeypatch.setattr(choice, "WORTH_LOADING", 0)
     monkeypatch.setattr(choice, "WORTH_A_TRIAL", 0)
     monkeypatch.setattr(choice, "LEAST_GAIN", 0)
-    model, heard = random_classifier(name="A", engine="auto"), Heard()
+    model, heard = random_classifier(name="A", engine="auto"), Listening()
     model.prepare(10**6, heard)
     assert model.answered_by == {"engine": "openvino", "precision": "fp32"}
     assert "times as fast as torch" in heard.lines[-1]

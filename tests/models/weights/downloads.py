@@ -8,24 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from file_server import Behaviour
+from progresses import Listening
 
 from verydeep.models.weights.caches import own_file
 from verydeep.models.weights.published import Published, find_published
-from verydeep.system.progress import Progress
 
 CONTENT = bytes(range(256)) * 9000 + b"the end"  # several chunks
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
-class Log(Progress):
-    """Keeps what it is told."""
+class Log(Listening):
+    """Keeps lines and tasks."""
 
     def __init__(self) -> None:
-        self.lines: list[str] = []
+        super().__init__()
         self.tasks: list[tuple[str, int]] = []
-
-    def log(self, message: str) -> None:
-        self.lines.append(message)
 
     def task(self, title: str, total: int) -> Any:
         self.tasks.append((title, total))

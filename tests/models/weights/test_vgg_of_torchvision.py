@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from progresses import Listening
 from tiny import write_class_folders
 from torch import Tensor
 from torchvision import models
@@ -29,7 +30,6 @@ from verydeep.models.weights.named import import_source, source_config, split_na
 from verydeep.models.weights.torchvision import find_weights
 from verydeep.recipe.recipe import Recipe
 from verydeep.run.training.setup import make_net
-from verydeep.system.progress import Progress
 from verydeep.system.settings import Compute
 from verydeep.transfer.descriptor import Descriptor
 
@@ -155,21 +155,13 @@ def test_a_net_begins_with_layers_of_torchvisions(tmp_path: Path) -> None:
         initialize__source=f"torchvision/vgg11:{path}",
         initialize__layers="all",
     )
-    said: list[str] = []
-    net = make_net(recipe, dataset, _Saying(said), outputs=2)
+    heard = Listening()
+    net = make_net(recipe, dataset, heard, outputs=2)
     state = narrow_vgg("vgg11").state_dict()
     assert torch.equal(net.features.conv5_2.weight, state["features.18.weight"])
-    assert "  conv5_2: copied" in said
-    assert "  conv1_2: new (the shallower net has no such layer)" in said
-    assert any(line.startswith("  fc6: new (shape") for line in said)
-
-
-class _Saying(Progress):
-    def __init__(self, said: list[str]) -> None:
-        self.said = said
-
-    def log(self, text: str) -> None:
-        self.said.append(text)
+    assert "  conv5_2: copied" in heard.lines
+    assert "  conv1_2: new (the shallower net has no such layer)" in heard.lines
+    assert any(line.startswith("  fc6: new (shape") for line in heard.lines)
 
 
 def test_the_recipe_follows_torchvisions_net(monkeypatch: pytest.MonkeyPatch) -> None:

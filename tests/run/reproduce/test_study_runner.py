@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from progresses import Listening
 from tiny import write_class_folders
 
 from verydeep.data.read import read_dataset
@@ -238,16 +239,6 @@ def test_splits_drawn_by_rule_are_the_same_for_every_seed(tmp_path: Path) -> Non
     assert study.source.read(seed=1).split("val") == study.source.read(seed=2).split("val")
 
 
-class Lines(Progress):
-    """Remembers what is said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def log(self, message: str) -> None:
-        self.said.append(message)
-
-
 TINY = {
     "budget": "tiny",
     "claims": "depth,fusion",
@@ -263,10 +254,10 @@ def test_a_whole_study(
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     out = tmp_path / "study"
-    said = Lines()
+    said = Listening()
     result = reproduce(pictures, out, seeds=1, jobs=jobs, progress=said, **TINY)  # type: ignore[arg-type]
     parts = make_plan(NEEDS, [0])
-    finished = [line for line in said.said if line.startswith("[")]
+    finished = [line for line in said.lines if line.startswith("[")]
     assert len(finished) == len(parts)
     results = load_results(out)
     assert len(results.names) == 12
@@ -280,9 +271,9 @@ def test_a_whole_study(
     assert [one.claim.group for one in result.verdicts].count("depth") == 3
     # Once more: nothing is done again.
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.json")}
-    again = Lines()
+    again = Listening()
     reproduce(pictures, out, seeds=1, jobs=jobs, progress=again, **TINY)  # type: ignore[arg-type]
-    assert not [line for line in again.said if line.startswith("[")]
+    assert not [line for line in again.lines if line.startswith("[")]
     trainings = {path for path in before if path.parent.name in ("trainings", "results")}
     assert all(path.stat().st_mtime_ns == before[path] for path in trainings)
 

@@ -17,6 +17,7 @@ import launched_calls as calls
 import pytest
 import torch
 from leftovers import is_gone
+from progresses import Listening
 
 from verydeep.errors import InputError, ProcessLost
 from verydeep.system.group import launch
@@ -234,18 +235,13 @@ def test_an_argument_that_cannot_be_pickled_is_refused() -> None:
 def test_more_processes_than_cores_are_started_with_a_word(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    lines: list[str] = []
-
-    class Heard(Progress):
-        def log(self, message: str) -> None:
-            lines.append(message)
-
+    heard = Listening()
     monkeypatch.setattr(launch, "machine_cores", lambda: 1)
     monkeypatch.setattr(launch, "_has_gpus", lambda: False)
     monkeypatch.setattr(launch, "_pickled", lambda *given: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        in_processes(2, calls.introduce, "x", progress=Heard())
-    assert lines == ["2 processes share 1 core: fewer are faster"]
+        in_processes(2, calls.introduce, "x", progress=heard)
+    assert heard.lines == ["2 processes share 1 core: fewer are faster"]
 
 
 # ---- functions with settings ----

@@ -105,5 +105,8 @@ def _is_set(row: Row, column: str, place: str) -> bool:
     value = row.get(column)
     found = _TRUTH.get(str(value).strip().lower())
     if found is None:
-        raise DataError(f"{place}: {column} must be 0 or 1, got {value!r} instead")
+        raise DataError(
+            f"{place}: {column} must be 0 or 1, got {value!r} instead; of a table with further "
+            f"columns, name those of classes {INDICATOR}NAME"
+        )
     return found

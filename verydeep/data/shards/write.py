@@ -112,13 +112,14 @@ def write_shards(
         progress: Progress reporting; None is silent.
 
     Raises:
-        DataError: The folder is not empty, too many images are broken, or images have several
-            labels.
+        DataError: The folder is not empty, too many images are broken, images have several
+            labels, or the data are volumes.
         InputError: The folder is inside the data set or not writable.
         DiskError: The disk is full; what was written is removed.
         WorkerError: A reading process was killed.
     """
     dataset.check_single_label("a shard")
+    dataset.check_images("a shard")
     folder = make_output_folder(Path(out), dataset.root)
     writing = _Writing(dataset, folder, samples, mebibytes * 2**20, seed, limit, workers)
     with hold(folder):

@@ -41,6 +41,7 @@ def prepare(wish: Wish, progress: Progress) -> Study:
     """
     dataset = read_dataset(wish.data, layout=wish.layout, progress=progress)
     dataset.check_single_label("a study of the paper")
+    dataset.check_images("a study of the paper")
     if LOCALIZATION in wish.groups:
         _check_boxes(dataset)
     transfer = None

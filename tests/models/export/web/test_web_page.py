@@ -11,6 +11,7 @@ from html import unescape
 from pathlib import Path
 
 import pytest
+from progresses import Listening
 from telling_nets import odd_images, telling
 from web_parts import FILES, knowing, narrow, packed, tempered
 
@@ -18,7 +19,6 @@ from verydeep.errors import InputError, ModelError
 from verydeep.models.export.web import page
 from verydeep.models.export.web.page import PageOptions, write_web_page
 from verydeep.models.export.web.runtime import WASM
-from verydeep.system.progress import Progress
 
 onnx = pytest.importorskip("onnx")
 
@@ -26,14 +26,6 @@ onnx = pytest.importorskip("onnx")
 @pytest.fixture
 def runtime(tmp_path: Path) -> Path:
     return packed(tmp_path / "runtime.tgz")
-
-
-class Log(Progress):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def log(self, message: str) -> None:
-        self.lines.append(message)
 
 
 def part(text: str, name: str) -> str:
@@ -115,7 +107,7 @@ def test_int8_takes_less(tmp_path: Path, runtime: Path) -> None:
 
 
 def test_large_pages(tmp_path: Path, runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = Log()
+    log = Listening()
     monkeypatch.setattr(page, "LARGE", 10_000)
     write_web_page(narrow(), tmp_path / "page.html", PageOptions(runtime=runtime), log)
     assert re.fullmatch(r"the page has 0 MB: slow .*int8=True takes a quarter, or .*", log.lines[0])

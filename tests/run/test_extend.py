@@ -13,6 +13,8 @@ from tiny import recipe, write_splits
 from whole_runs import log, metrics, weights
 
 from verydeep import train
+from verydeep.recipe.recipe import load_recipe
+from verydeep.run.training.extend import ignored
 
 pytestmark = pytest.mark.slow  # many whole runs, or drawings
 
@@ -92,6 +94,13 @@ def test_no_more_epochs_than_it_has_leave_a_finished_run_as_it_is(
     assert found == metrics(run)
     assert result(run) == before
     assert any(f"epochs={epochs}" in line for line in said) == (epochs < 2)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_another_number_of_workers_is_refused_in_a_stream_alone(*, stream: bool) -> None:
+    own = load_recipe("paper", [f"data.stream={str(stream).lower()}", "data.workers=2"])
+    said = list(ignored(own, {"data": {"workers": 0}, "training": {"epochs": 3, "seed": 0}}))
+    assert said == ["not taken: data.workers=0; a resumed run keeps its own (2)"] * stream
 
 
 def test_settings_that_are_not_taken_are_named(data: Path, tmp_path: Path) -> None:

@@ -68,8 +68,9 @@ def train(
     init_from: Annotated[
         str | None,
         typer.Option(
-            help="Model or run, hf:owner/name, or torchvision/vgg16 or the like; all matching "
-            "layers are copied."
+            help="Model or run, hf:owner/name, or torchvision/vgg16 or the like to begin with: its "
+            "first four convolutions and FC layers, as in the paper, or with --set "
+            "initialize.layers=all, and of published weights, all that fit."
         ),
     ] = None,
     resume: Annotated[

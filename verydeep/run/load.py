@@ -36,7 +36,8 @@ def load(
     Args:
         folder: Folder written by training or by a model's ``save``; a file written by
             :func:`verydeep.export`, which loads without PyTorch; ``hf:owner/name`` for a model on
-            the Hugging Face Hub; or ``torchvision/NAME`` for a pretrained VGG from torchvision.
+            the Hugging Face Hub; or a name or file of weights, such as ``torchvision/vgg16`` or
+            ``keras/vgg16`` (:func:`verydeep.import_weights`).
         compute: Device and precision; a string names the device.
         task: Required task, ``classification``, ``multi-label`` or ``localization``; None accepts
             all, and type checkers then assume a classifier.

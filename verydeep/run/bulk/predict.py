@@ -34,8 +34,9 @@ def bulk_predict(
     Every image gets one row in ``out/parts/*.parquet``: ``row``, its number in the list; ``path``;
     ``class`` and ``class_name``, the display name and the name of the most likely class;
     ``probability``; ``classes`` and ``probabilities``, the ``top`` most likely; ``labels`` of a
-    multi-label model; ``error``, the reason why it cannot be read; ``model``. The answers are those
-    of :meth:`verydeep.Classifier.predict`.
+    multi-label model; ``abstained``, ``reason`` and ``set`` of a model that may abstain; ``error``,
+    the reason why it cannot be read; ``model``. The answers are those of
+    :meth:`verydeep.Classifier.predict`.
 
     The list of images is divided into parts, and the file of a part appears as a whole. If the
     program or the machine is stopped, the same call goes on with the parts that are missing.

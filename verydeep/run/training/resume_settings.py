@@ -10,7 +10,7 @@ from verydeep.system.option_names import option
 from verydeep.system.progress import Progress
 from verydeep.training.run_folder import RunFolder
 
-EPOCHS = "training.epochs"
+EPOCHS, WORKERS = "training.epochs", "data.workers"
 
 Said = Mapping[str, Mapping[str, Any]]
 """Given settings, by section and key."""
@@ -65,13 +65,15 @@ def _how(recipe: Recipe, wanted: int) -> str:
 
 
 def ignored(recipe: Recipe, said: Said) -> Iterator[str]:
-    """Yield a line for each given setting, except epochs, that differs from the run's own."""
+    """Yield a line for each given setting that differs from the run's own and is not taken."""
+    # The order of a stream depends on its workers; elsewhere they affect no result, and are taken.
+    taken = (EPOCHS,) if recipe.data.stream else (EPOCHS, WORKERS)
     for section, settings in said.items():
         own = getattr(recipe, section)
         for key, value in settings.items():
             path = f"{section}.{key}"
             # null means automatic; the value is already decided.
-            if path == EPOCHS or value is None or own is None:
+            if path in taken or value is None or own is None:
                 continue
             if path == "initialize.source" and recipe.initialize.stages:
                 continue  # the source of the first net of the chain

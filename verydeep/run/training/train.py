@@ -60,7 +60,7 @@ def train(
         layout: Folder layout of the data; None detects it. A resumed run keeps its own.
         settings: Changes to the recipe by dotted path, as ``{"training.learning_rate": 0.01}``, or
             in command-line form, as ``["training.learning_rate=0.01"]``. A resumed run accepts
-            only a larger number of epochs.
+            only a larger number of epochs and, unless it reads a stream, ``data.workers``.
         processes: Processes on this machine that share every batch, each with its own GPU or its
             share of the cores; this process is the first of them.
         progress: Progress reporting; None enables it in notebooks and terminals, True everywhere,

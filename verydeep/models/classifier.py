@@ -216,6 +216,23 @@ def load_classifier(
     return classifier
 
 
+def loaded_classifier(
+    model: str | Path | Classifier,
+    compute: Compute | str | None = None,
+    *,
+    multi_label: bool | None = False,
+) -> Classifier:
+    """Return a loaded classifier as it is, and load any other; see :func:`load_classifier`."""
+    if isinstance(model, Classifier):
+        return model
+    return load_classifier(model, compute, multi_label=multi_label)
+
+
+def name_of(model: str | Path | Classifier) -> str:
+    """Return what a classifier is called in messages: as it was given, or by its net."""
+    return model.name if isinstance(model, Classifier) else str(model)
+
+
 def imported_classifier(imported: Imported, compute: Compute | str | None = None) -> Classifier:
     """Return a classifier made from weights of another framework."""
     return _classifier(imported.net, imported.config, compute)

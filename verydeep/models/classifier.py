@@ -29,9 +29,9 @@ from verydeep.models.exported.reading import is_exported
 from verydeep.models.folder import (
     ModelConfig,
     TaskName,
+    read_config,
     read_familiarity,
     read_model,
-    read_task,
     write_model,
 )
 from verydeep.models.path import find_model, int8_in, is_weights
@@ -206,7 +206,7 @@ def load_classifier(
         return imported_classifier(import_source(folder, progress=choose_progress(None)), compute)
     found = find_model(folder)
     task: TaskName = "multi-label" if multi_label else "classification"
-    if multi_label is None and read_task(found) == "multi-label":
+    if multi_label is None and read_config(found).task == "multi-label":
         task = "multi-label"
     net, config = read_model(found, task)
     classifier = _classifier(net, config, compute, int8_in(found))

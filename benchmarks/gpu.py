@@ -39,7 +39,7 @@ from verydeep.nets.anatomy import anatomy
 from verydeep.nets.interface import Net
 from verydeep.nets.vgg import vgg
 from verydeep.recipe.recipe import Recipe
-from verydeep.run.training.setup import make_optimizer
+from verydeep.run.training.net_and_optimizer import make_optimizer
 from verydeep.system.device import Machine, choose_machine, describe_environment, usable_cores
 from verydeep.training.compiled import compiled
 from verydeep.training.loop import Loop

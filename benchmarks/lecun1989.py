@@ -34,7 +34,7 @@ from verydeep.nets.initialize import initialize
 from verydeep.nets.interface import Net
 from verydeep.nets.registry import build
 from verydeep.recipe.recipe import Recipe, load_recipe
-from verydeep.run.training.setup import make_optimizer
+from verydeep.run.training.net_and_optimizer import make_optimizer
 from verydeep.system.device import choose_machine, describe_environment
 from verydeep.system.files import write_json
 from verydeep.training.objective import Classification, SquaredError

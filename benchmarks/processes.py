@@ -31,7 +31,7 @@ from verydeep.data.samples import Sample
 from verydeep.models.preprocessing import Preprocessing
 from verydeep.nets.vgg import vgg
 from verydeep.recipe.recipe import Recipe
-from verydeep.run.training.setup import make_optimizer
+from verydeep.run.training.net_and_optimizer import make_optimizer
 from verydeep.system.device import choose_machine, describe_environment
 from verydeep.system.group.distributed import joined
 from verydeep.system.group.launch import in_processes

@@ -30,7 +30,7 @@ from torch.nn import functional as F
 from verydeep.nets.anatomy import anatomy
 from verydeep.nets.vgg import vgg
 from verydeep.recipe.recipe import Recipe
-from verydeep.run.training.setup import make_optimizer
+from verydeep.run.training.net_and_optimizer import make_optimizer
 from verydeep.system.device import choose_machine, describe_environment
 from verydeep.system.group.distributed import joined
 from verydeep.system.group.launch import in_processes

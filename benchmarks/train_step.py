@@ -35,7 +35,7 @@ def our_step(batch: int, precision: str | None) -> Callable[[], None]:
     from verydeep.models.preprocessing import Preprocessing
     from verydeep.nets.vgg import vgg
     from verydeep.recipe.recipe import Recipe
-    from verydeep.run.training.setup import make_optimizer
+    from verydeep.run.training.net_and_optimizer import make_optimizer
     from verydeep.training.loop import Loop
     from verydeep.training.objective import Classification
 

@@ -29,8 +29,8 @@ from verydeep.evaluation.abstention.selective import Threshold
 from verydeep.evaluation.calibration import temper
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.models.classifier import Classifier
+from verydeep.models.file_names import FAMILIARITY
 from verydeep.models.identity import model_key
-from verydeep.models.path import FAMILIARITY
 from verydeep.run.bulk.predictions import prediction_table
 from verydeep.run.export import export
 from verydeep.run.report import report

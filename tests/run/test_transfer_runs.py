@@ -21,7 +21,7 @@ from verydeep.nets.halves import lower_half
 from verydeep.nets.initialize import initialize
 from verydeep.nets.registry import build
 from verydeep.recipe.recipe import load_recipe
-from verydeep.run.training.setup import make_optimizer
+from verydeep.run.training.net_and_optimizer import make_optimizer
 from verydeep.run.training.transfer_settings import hint_at_transfer
 from verydeep.training.map_store import MapStore
 

@@ -26,7 +26,7 @@ from verydeep.nets.vgg import VGG
 from verydeep.recipe.recipe import load_recipe
 from verydeep.run.training.auto import choose_recipe
 from verydeep.run.training.machine_settings import suit_dimensions, suit_machine
-from verydeep.run.training.setup import make_net
+from verydeep.run.training.net_and_optimizer import make_net
 from verydeep.system.device import Machine
 from verydeep.system.progress import PlainProgress, Progress
 from verydeep.system.settings import Compute

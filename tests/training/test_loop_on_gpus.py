@@ -11,7 +11,7 @@ from groups import together
 from loop_parts import make_loop, make_net, relative, weights
 from tiny import recipe
 
-from verydeep.run.training.setup import make_optimizer
+from verydeep.run.training.net_and_optimizer import make_optimizer
 from verydeep.system.device import choose_machine
 from verydeep.system.group.distributed import joined
 from verydeep.training.compiled import compiled

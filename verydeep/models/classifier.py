@@ -29,9 +29,9 @@ from verydeep.models.exported.reading import is_exported
 from verydeep.models.folder import (
     ModelConfig,
     TaskName,
+    read_config,
     read_familiarity,
     read_model,
-    read_task,
     write_model,
 )
 from verydeep.models.path import find_model, int8_in, is_weights
@@ -206,7 +206,7 @@ def load_classifier(
         return imported_classifier(import_source(folder, progress=choose_progress(None)), compute)
     found = find_model(folder)
     task: TaskName = "multi-label" if multi_label else "classification"
-    if multi_label is None and read_task(found) == "multi-label":
+    if multi_label is None and read_config(found).task == "multi-label":
         task = "multi-label"
     net, config = read_model(found, task)
     classifier = _classifier(net, config, compute, int8_in(found))
@@ -214,6 +214,23 @@ def load_classifier(
     if familiarity and learned and learned.familiar:
         classifier.familiarity = read_familiarity(found, classifier.feature_size)
     return classifier
+
+
+def loaded_classifier(
+    model: str | Path | Classifier,
+    compute: Compute | str | None = None,
+    *,
+    multi_label: bool | None = False,
+) -> Classifier:
+    """Return a loaded classifier as it is, and load any other; see :func:`load_classifier`."""
+    if isinstance(model, Classifier):
+        return model
+    return load_classifier(model, compute, multi_label=multi_label)
+
+
+def name_of(model: str | Path | Classifier) -> str:
+    """Return what a classifier is called in messages: as it was given, or by its net."""
+    return model.name if isinstance(model, Classifier) else str(model)
 
 
 def imported_classifier(imported: Imported, compute: Compute | str | None = None) -> Classifier:

@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from verydeep.errors import InputError, ModelError
 from verydeep.evaluation.abstention.abstention import Abstention
 from verydeep.evaluation.abstention.familiarity import Familiarity
-from verydeep.models.path import CARD, CONFIG, FAMILIARITY, WEIGHTS, find_model
+from verydeep.models.file_names import CARD, CONFIG, FAMILIARITY, WEIGHTS
 from verydeep.nets.norm import Norm, to_batch_norm, to_norm
 from verydeep.nets.registry import NAMES as NAMES_OF_NETS
 from verydeep.nets.registry import build, family_of
@@ -217,15 +217,6 @@ NAMES: dict[TaskName, str] = {
     "localization": "a box regressor",
     "multi-label": "a multi-label classifier",
 }
-
-
-def read_task(folder: str | Path) -> TaskName:
-    """Return the task that a model or run folder's net was trained for.
-
-    Raises:
-        ModelError: The folder is not a model or run folder, or is broken.
-    """
-    return read_config(find_model(folder)).task
 
 
 def read_model(folder: Path, task: TaskName) -> tuple[Net, ModelConfig]:

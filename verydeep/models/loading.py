@@ -50,6 +50,15 @@ def load_any_classifier(
     return load_classifier(model, compute, multi_label=multi_label)
 
 
+def read_task(folder: str | Path) -> TaskName:
+    """Return the task that a model or run folder's net was trained for.
+
+    Raises:
+        ModelError: The folder is not a model or run folder, or is broken.
+    """
+    return read_config(find_model(folder)).task
+
+
 def is_multi_label(model: str | Path) -> bool:
     """Return whether a folder holds a multi-label classifier, without loading it.
 
@@ -60,7 +69,7 @@ def is_multi_label(model: str | Path) -> bool:
     if is_weights(model) or not Path(model).expanduser().is_dir():
         return False
     try:
-        return read_config(find_model(model)).task == "multi-label"
+        return read_task(model) == "multi-label"
     except ModelError:
         return False
 

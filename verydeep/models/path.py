@@ -10,19 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 from verydeep.errors import ModelError, did_you_mean
+from verydeep.models.file_names import CONFIG, INT8
 from verydeep.models.hub.name import is_hub_name
 from verydeep.system.progress import choose_progress
-
-CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
-
-FAMILIARITY = "familiarity.safetensors"
-"""Features of training images, of a model that tells unlike images."""
-
-INT8 = "int8.onnx"
-"""Graph of a model's int8 variant, if it has one."""
-
-INT8_RECORD = "int8.json"
-"""What was measured of the int8 variant."""
 
 TORCHVISION = "torchvision/"
 """Prefix of torchvision names, as in ``torchvision/resnet50``."""

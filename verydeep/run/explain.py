@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,42 +13,33 @@ from PIL import Image
 
 from verydeep.data.images.inputs import Picture
 from verydeep.data.read import Data
-from verydeep.errors import InputError, PictureError, printable
+from verydeep.errors import InputError, printable
 from verydeep.inspection.layers import check_channel
-from verydeep.inspection.subject import LoadedSubject, Subject, Subjects, find_class
+from verydeep.inspection.subject import Subject, Subjects, find_class
 from verydeep.inspection.top_activations import Channel, strongest_channels
 from verydeep.localization.detect import check_nets
 from verydeep.localization.localizer import Localizer, load_localizer
 from verydeep.localization.protocol import BoxProtocol
-from verydeep.models.classifier import Classifier, load_classifier
+from verydeep.models.classifier import Classifier, loaded_classifier
 from verydeep.nets.layer_outputs import check_layer
 from verydeep.run.channel_search import ChannelMatches, channel_in, search_channels
 from verydeep.run.explain_result import ExplainResult
-from verydeep.run.predict import free_name
+from verydeep.run.explain_sections import SectionMaker
 from verydeep.system.engine_names import TORCH
 from verydeep.system.files import lies_within
 from verydeep.system.locks import hold
 from verydeep.system.option_names import option
-from verydeep.system.progress import Progress, ProgressTask, ProgressWish, choose_progress
+from verydeep.system.progress import Progress, ProgressWish, choose_progress
 from verydeep.system.settings import Compute
-from verydeep.visualization.inspection.page import (
-    Head,
-    ImagePart,
-    WrittenSection,
-    write_page,
-    write_part,
-    write_section,
-)
+from verydeep.visualization.inspection.page import Head, write_page
 from verydeep.visualization.inspection.section import Section
 from verydeep.visualization.inspection.sections import (
     Choice,
-    Entry,
     Options,
     choose,
     of_volumes,
     without_classes,
 )
-from verydeep.visualization.lecture.theme import theme
 
 
 def explain(
@@ -127,17 +117,9 @@ def explain(
     _check_target(folder, given)
     with hold(folder):
         started = time.perf_counter()
-        loaded = (
-            model
-            if isinstance(model, Classifier)
-            else load_classifier(model, compute, multi_label=None)
-        )
+        loaded = loaded_classifier(model, compute, multi_label=None)
         sources = loaded.sources(given, progress)
-        if loaded.net.dimensions == 3:
-            choice = of_volumes(choice, only)
-        choice = choice if loaded.classes else without_classes(choice, only)
-        for reason in choice.left_out:
-            progress.log(f"left out: {reason}")
+        choice = _suited(choice, loaded, only, progress)
         nets = _regressors(boxes, sizes, loaded, compute)
         subjects = _subjects(loaded, sources, scale, label, center=center)
         _check_names(loaded, layers, named)
@@ -148,7 +130,7 @@ def explain(
         if among is not None and any(entry.name == "exciting" for entry in choice.entries):
             found = _search(subjects, among, named, top=top, seed=seed, progress=progress)
             options = replace(options, exciting=_exciting(found, named))
-        maker = _Maker(choice.entries, options, folder)
+        maker = SectionMaker(choice.entries, options, folder)
         parts = maker.write_all(subjects, progress)
         name = f"net {loaded.name} in memory" if model is loaded else printable(model)
         head = _head(name, subjects, choice, found, command)
@@ -188,6 +170,16 @@ def _choose(only: Sequence[str], wanted: Sequence[str], channels: tuple[Channel,
         for entry in choice.entries
     )
     return replace(choice, entries=tuple(entries))
+
+
+def _suited(choice: Choice, model: Classifier, only: Sequence[str], progress: Progress) -> Choice:
+    """Return the sections that a model can have; log which are left out."""
+    if model.net.dimensions == 3:
+        choice = of_volumes(choice, only)
+    choice = choice if model.classes else without_classes(choice, only)
+    for reason in choice.left_out:
+        progress.log(f"left out: {reason}")
+    return choice
 
 
 def _given(pictures: Picture | Iterable[Picture]) -> list[Picture]:
@@ -287,69 +279,6 @@ def _exciting(found: ChannelMatches, channels: tuple[Channel, ...]) -> Callable[
     return lambda subject: found.section(channels or strongest_channels(subject))
 
 
-@dataclass
-class _Maker:
-    """Creates the sections of each image in turn, and those of the net once."""
-
-    entries: Sequence[Entry]
-    options: Options
-    out: Path
-
-    def __post_init__(self) -> None:
-        self.net: dict[str, WrittenSection] = {}
-        self.of_class: dict[tuple[str, int], WrittenSection] = {}
-        self.taken = {"net"}
-
-    def write_all(self, subjects: Subjects, progress: Progress) -> list[ImagePart]:
-        """Write the figures of all images, and return their parts of the page.
-
-        Raises:
-            InputError: The folder is not writable.
-            PictureError: No image can be read.
-        """
-        try:
-            with theme():
-                parts = self._each(subjects, progress)
-        except OSError as error:
-            reason = error.strerror or error
-            raise InputError(f"{self.out}: cannot be written ({reason})") from error
-        if not parts:
-            raise PictureError(
-                "none of the images can be looked into:\n  " + "\n  ".join(subjects.unreadable)
-            )
-        return parts
-
-    def _each(self, subjects: Subjects, progress: Progress) -> list[ImagePart]:
-        parts = []
-        with progress.task("sections", len(subjects) * len(self.entries)) as task:
-            for done, found in enumerate(subjects):
-                parts.append(self._write(found, task, done * len(self.entries)))
-        return parts
-
-    def _write(self, found: LoadedSubject, task: ProgressTask, done: int) -> ImagePart:
-        subject = found.subject
-        options = replace(self.options, source=found.source)
-        key = free_name(_slug(subject.name), self.taken)
-        written = []
-        for number, entry in enumerate(self.entries, start=done):
-            task.update(number, f"{subject.name}: {entry.name}")
-            if entry.of_net:
-                if entry.name not in self.net:
-                    self.net[entry.name] = self._make(entry, subject, options, "net")
-            elif entry.of_class:
-                of_class = (entry.name, subject.label)
-                if of_class not in self.of_class:
-                    self.of_class[of_class] = self._make(entry, subject, options, key)
-                written.append(self.of_class[of_class])
-            else:
-                written.append(self._make(entry, subject, options, key))
-        file = printable(found.source) if isinstance(found.source, Path) else "memory"
-        return write_part(subject, file, key, written, self.out)
-
-    def _make(self, entry: Entry, subject: Subject, options: Options, key: str) -> WrittenSection:
-        return write_section(entry.make(subject, options), self.out, key)
-
-
 def _head(
     name: str,
     subjects: Subjects,
@@ -373,13 +302,3 @@ def _head(
         left_out=choice.left_out,
         unreadable=(*subjects.unreadable, *(found.unreadable if found else ())),
     )
-
-
-def _slug(name: str) -> str:
-    """Return a folder name of lower-case letters, digits and hyphens.
-
-    >>> _slug("My cat (2).JPG"), _slug("猫.png")
-    ('my-cat-2', 'image')
-    """
-    stem = Path(name).stem.lower()
-    return re.sub(r"[^a-z0-9]+", "-", stem).strip("-")[:40].strip("-") or "image"

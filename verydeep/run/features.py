@@ -16,7 +16,7 @@ from verydeep.data.dataset import Dataset
 from verydeep.data.read import Data, DataSource
 from verydeep.errors import DataError
 from verydeep.evaluation.workload import pixels_to_see, shapes_vary
-from verydeep.models.classifier import Classifier, load_classifier
+from verydeep.models.classifier import Classifier, loaded_classifier, name_of
 from verydeep.system.csv_text import csv_text
 from verydeep.system.files import write_json, write_text
 from verydeep.system.group.distributed import joined
@@ -158,7 +158,6 @@ def write_probe(result: ProbeResult | LabelProbeResult, folder: Path) -> None:
 def features_of(
     model: str | Path | Classifier,
     dataset: Dataset,
-    descriptor: Descriptor | None = None,
     *,
     compute: Compute | None = None,
     progress: Progress | None = None,
@@ -168,7 +167,6 @@ def features_of(
     Args:
         model: As for :func:`features`, like all arguments.
         dataset: The data set.
-        descriptor: Layer, scales, mirror image and aggregation.
         compute: Device, precision and decoding processes.
         progress: Progress reporting; None is silent.
 
@@ -176,14 +174,9 @@ def features_of(
         InputError: The model or a setting cannot be used.
         DataError: No image can be read.
     """
-    compute, progress = compute or Compute(), progress or Progress()
-    given = model.name if isinstance(model, Classifier) else str(model)
-    loaded = (
-        model
-        if isinstance(model, Classifier)
-        else load_classifier(model, compute, multi_label=None)
-    )
-    found = _described(loaded, given, dataset.place, dataset, descriptor, compute, progress)
+    compute, progress, how = compute or Compute(), progress or Progress(), Descriptor()
+    loaded = loaded_classifier(model, compute, multi_label=None)
+    found = _described(loaded, name_of(model), dataset.place, dataset, how, compute, progress)
     with found as (about, parts):
         return _together(about, parts)
 
@@ -198,16 +191,11 @@ def _parts(
     progress: Progress,
 ) -> Iterator[tuple[About, Iterator[FeaturePart]]]:
     """Load the model and the data, and yield the features part by part."""
-    given = model.name if isinstance(model, Classifier) else str(model)
-    model = (
-        model
-        if isinstance(model, Classifier)
-        else load_classifier(model, compute, multi_label=None)
-    )
-    (descriptor or Descriptor()).for_model(model)  # refuses before the data are read
+    how, loaded = descriptor or Descriptor(), loaded_classifier(model, compute, multi_label=None)
+    how.for_model(loaded)  # refuses before the data are read
     dataset = source.read(seed=seed, stream=False, progress=progress)
     progress.log(f"{dataset.place}: {dataset.describe()}")
-    found = _described(model, given, source.name, dataset, descriptor, compute, progress)
+    found = _described(loaded, name_of(model), source.name, dataset, how, compute, progress)
     with found as described:
         yield described
 
@@ -218,11 +206,11 @@ def _described(
     given: str,
     place: str,
     dataset: Dataset,
-    descriptor: Descriptor | None,
+    descriptor: Descriptor,
     compute: Compute,
     progress: Progress,
 ) -> Iterator[tuple[About, Iterator[FeaturePart]]]:
-    how = (descriptor or Descriptor()).for_model(model)
+    how = descriptor.for_model(model)
     images = sum(map(len, dataset.splits.values()))
     pixels = pixels_to_see([how.views], images, model.input_size)
     model.prepare(pixels, progress, shapes_vary=shapes_vary([how.views]))

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from verydeep.errors import InputError, ModelError
 from verydeep.models.classifier import Classifier, imported_classifier
+from verydeep.models.file_names import CONFIG
 from verydeep.models.folder import read_config
-from verydeep.models.path import CONFIG
 from verydeep.models.weights.imported import Imported
 from verydeep.models.weights.named import import_source
 from verydeep.models.weights.verify import Comparison, compare_with_source

@@ -24,7 +24,7 @@ from verydeep.evaluation.multi_label import MultiLabelResult, truth_of
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.result import EvaluationResult
 from verydeep.evaluation.stored_posteriors import POSTERIORS, StoredLabels, read_stored
-from verydeep.models.classifier import Classifier
+from verydeep.models.classifier import Classifier, name_of
 from verydeep.run.features import features_of
 from verydeep.run.testing.bench import load_model
 from verydeep.run.testing.overlap import run_of, seen_by
@@ -188,15 +188,15 @@ def _by_model(
     seen = None if run is None else seen_by(run, pool.samples, pool.dataset.root)
     if seen is None:
         progress.log(
-            f"{_name(model)}: it is not known which images it was trained on; it is taken to have "
-            "seen none of these"
+            f"{name_of(model)}: it is not known which images it was trained on; it is taken to "
+            "have seen none of these"
         )
         seen = np.zeros(len(pool.samples), np.bool_)
     new = np.flatnonzero(~seen).tolist()
     trained = {"on which the model was trained, and whose labels it repeats": int(seen.sum())}
     if not new:
         raise InputError(
-            f"{_name(model)} was trained on all {plural(len(seen), 'image')} of "
+            f"{name_of(model)} was trained on all {plural(len(seen), 'image')} of "
             f"{pool.dataset.place}, and repeats their labels, right or wrong. Judge by nets that "
             f"have not seen them: verydeep train with {option('folds', 5)}, or "
             f"{option('features')} here"
@@ -219,7 +219,7 @@ def _by_model(
     names = {pool.names[number]: number for number in new}
     numbers = [names[name] for name in result.answers.names]
     left = {**trained, "that cannot be read": len(result.unreadable)}
-    source = f"{_name(model)}, on images that it was not trained on"
+    source = f"{name_of(model)}, on images that it was not trained on"
     return _Answers(numbers, result.answers.posteriors, net.classes, source, left)
 
 
@@ -300,7 +300,3 @@ def _features(
     whole = replace(pool.dataset, splits={"all": pool.samples})
     progress.log(f"{whole.place}: {whole.describe()}")
     return features_of(given, whole, compute=compute, progress=progress)
-
-
-def _name(model: str | Path | Classifier) -> str:
-    return model.name if isinstance(model, Classifier) else str(model)

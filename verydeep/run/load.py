@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
 from verydeep.errors import ModelError
-from verydeep.models.loading import check_kind, names_exported
+from verydeep.models.loading import check_kind, names_exported, read_task
 from verydeep.models.path import names_torchvision
 from verydeep.system.settings import Compute
 
@@ -60,7 +60,6 @@ def load(
         return check_kind(exported, folder, None if task is None else task == "multi-label")
     from verydeep.localization.localizer import load_localizer
     from verydeep.models.classifier import load_classifier
-    from verydeep.models.folder import read_task
 
     if task is None and not names_torchvision(folder):
         task = read_task(folder)

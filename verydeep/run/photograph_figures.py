@@ -11,7 +11,7 @@ from PIL import Image
 from verydeep.data.images.inputs import Picture, list_pictures
 from verydeep.errors import InputError, PictureError
 from verydeep.inspection.subject import Subject, Subjects, find_class
-from verydeep.models.classifier import Classifier, load_classifier
+from verydeep.models.classifier import Classifier, loaded_classifier
 from verydeep.system.option_names import option
 from verydeep.system.progress import ProgressWish, choose_progress
 from verydeep.system.settings import Compute
@@ -54,7 +54,7 @@ def photograph_figures(
         PictureError: The image cannot be read.
     """
     progress, compute = choose_progress(progress), Compute.of(compute)
-    loaded = model if isinstance(model, Classifier) else load_classifier(model, compute)
+    loaded = loaded_classifier(model, compute)
     subject = photograph_subject(loaded, image, label)
     return write_figures(out, only, dark=dark, subject=subject, progress=progress)
 

@@ -10,7 +10,7 @@ from verydeep.errors import FolderInUse, ModelError
 from verydeep.run.data_record import recorded_dataset
 from verydeep.run.picture_finder import PictureFinder
 from verydeep.run.training.folds_report import write_folds_report
-from verydeep.run.training.setup import task_of
+from verydeep.run.training.tasks.of_recipe import task_of
 from verydeep.system.device import choose_machine
 from verydeep.system.locks import hold
 from verydeep.system.option_names import option

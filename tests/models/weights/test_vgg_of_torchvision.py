@@ -29,7 +29,7 @@ from verydeep.models.weights import named
 from verydeep.models.weights.named import import_source, source_config, split_name
 from verydeep.models.weights.torchvision import find_weights
 from verydeep.recipe.recipe import Recipe
-from verydeep.run.training.setup import make_net
+from verydeep.run.training.net_and_optimizer import make_net
 from verydeep.system.settings import Compute
 from verydeep.transfer.descriptor import Descriptor
 

@@ -13,9 +13,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from verydeep.errors import ModelError, plural, printable
+from verydeep.models.file_names import CARD, CONFIG, FAMILIARITY, INT8, INT8_RECORD, WEIGHTS
 from verydeep.models.hub.faults import explained, hub_package, is_unreachable
 from verydeep.models.hub.name import HubName
-from verydeep.models.path import CARD, CONFIG, FAMILIARITY, INT8, INT8_RECORD, WEIGHTS
 from verydeep.models.weights.checksum import MEGABYTE
 from verydeep.models.weights.published import published
 from verydeep.system.files import is_disk_full, write_error

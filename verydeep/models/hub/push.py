@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from verydeep.errors import ModelError
+from verydeep.models.file_names import CARD, CONFIG, FAMILIARITY, INT8, INT8_RECORD, WEIGHTS
 from verydeep.models.folder import ModelConfig, read_config
 from verydeep.models.hub.faults import LOG_IN, explained, hub_package
 from verydeep.models.hub.fetch import bars, check_own
 from verydeep.models.hub.metadata import with_metadata
 from verydeep.models.hub.name import HubName
-from verydeep.models.path import CARD, CONFIG, FAMILIARITY, INT8, INT8_RECORD, WEIGHTS
 from verydeep.models.weights.checksum import MEGABYTE
 from verydeep.system.progress import Progress
 from verydeep.system.summary import Rows, Summary

@@ -9,13 +9,7 @@ from typing import Any
 
 from verydeep.errors import ModelError, did_you_mean
 from verydeep.models.folder import ModelConfig, NetConfig, PreprocessingConfig, read_config
-from verydeep.models.path import (
-    TORCHVISION,
-    check_vgg,
-    find_model,
-    is_weights,
-    names_weights,
-)
+from verydeep.models.path import TORCHVISION, check_vgg, find_model, is_weights, names_weights
 from verydeep.models.weights.convert import DIVISOR
 from verydeep.models.weights.download import fetch
 from verydeep.models.weights.families import AUTHORS_MEAN, HABITS

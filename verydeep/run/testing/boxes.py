@@ -18,8 +18,7 @@ from verydeep.localization.localizer import Localizer
 from verydeep.localization.protocol import BoxProtocol
 from verydeep.localization.result import LocalizationResult
 from verydeep.models.engines.answered import answered_by
-from verydeep.models.folder import read_task
-from verydeep.models.loading import names_exported
+from verydeep.models.loading import names_exported, read_task
 from verydeep.models.path import is_torchvision
 from verydeep.run.testing.bench import Bench, output_folder, set_up
 from verydeep.run.testing.evaluate import write_page

@@ -19,8 +19,9 @@ from verydeep.data.dataset import relative_name
 from verydeep.data.fingerprint import UNKNOWN, SplitRecord, hash_contents, read_records, sizes_of
 from verydeep.data.samples import Samples
 from verydeep.errors import DataError, plural
+from verydeep.models.file_names import CONFIG
 from verydeep.models.folder import read_config
-from verydeep.models.path import CONFIG, find_model
+from verydeep.models.path import find_model
 from verydeep.system.progress import Progress
 from verydeep.training.run_folder import PICTURES, RunFolder
 

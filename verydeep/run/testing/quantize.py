@@ -24,8 +24,9 @@ from verydeep.evaluation.views import Center
 from verydeep.models.classifier import Classifier, load_classifier
 from verydeep.models.engines.net_files import weights_key
 from verydeep.models.engines.quantization import write_int8
+from verydeep.models.file_names import INT8, INT8_RECORD
 from verydeep.models.loading import is_multi_label
-from verydeep.models.path import INT8, INT8_RECORD, find_model, int8_in, is_weights
+from verydeep.models.path import find_model, int8_in, is_weights
 from verydeep.run.testing.bench import data_for, output_folder
 from verydeep.run.testing.overlap import run_of
 from verydeep.run.testing.quantization import AnyQuantization, guard_of

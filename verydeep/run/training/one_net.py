@@ -27,8 +27,9 @@ from verydeep.run.training.machine_settings import (
     suit_machine,
     suit_task,
 )
-from verydeep.run.training.setup import make_net, task_of
+from verydeep.run.training.net_and_optimizer import make_net
 from verydeep.run.training.tasks.localization import inherit
+from verydeep.run.training.tasks.of_recipe import task_of
 from verydeep.run.training.trainer import Trainer
 from verydeep.run.training.transfer import TransferTrainer
 from verydeep.run.training.transfer_settings import (

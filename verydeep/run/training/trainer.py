@@ -23,7 +23,7 @@ from verydeep.nets.interface import Net
 from verydeep.nets.spatial import channels_last
 from verydeep.run.training.data import stream_batches
 from verydeep.run.training.machine_settings import all_at_once
-from verydeep.run.training.setup import frozen_parts, make_optimizer, remedies_of
+from verydeep.run.training.net_and_optimizer import frozen_parts, make_optimizer, remedies_of
 from verydeep.run.training.tasks.task import TrainingTask
 from verydeep.system.device import Machine
 from verydeep.system.group.distributed import Group

@@ -15,10 +15,6 @@ from verydeep.nets.initialize import LayerOrigin, copy_layers, initialize
 from verydeep.nets.interface import Net
 from verydeep.nets.registry import BLOCKS, block_of, build, is_shallowest
 from verydeep.recipe.recipe import Recipe
-from verydeep.run.training.tasks.classification import ClassificationTask
-from verydeep.run.training.tasks.localization import LocalizationTask
-from verydeep.run.training.tasks.multi_label import MultiLabelTask
-from verydeep.run.training.tasks.task import TrainingTask
 from verydeep.system.device import Machine
 from verydeep.system.progress import Progress
 from verydeep.system.settings import Compute
@@ -126,10 +122,3 @@ def _groups(net: torch.nn.Module, decay: float) -> Iterator[dict[str, Any]]:
             blocks.setdefault(BLOCKS + 1 if block is None else block, []).append(parameter)
     for block, parameters in sorted(blocks.items(), reverse=True):
         yield {"params": parameters, "share": decay ** (BLOCKS + 1 - block)}
-
-
-def task_of(recipe: Recipe, dataset: Dataset) -> TrainingTask[Any]:
-    """Return the task of a recipe and its data."""
-    if recipe.localization:
-        return LocalizationTask(recipe, dataset)
-    return (MultiLabelTask if dataset.multi_label else ClassificationTask)(recipe, dataset)

@@ -325,7 +325,7 @@ def test_a_temperature_and_all_protocols(evaluate: Callable, own: Path) -> None:
 def test_a_temperature_is_fitted_where_the_test_computes(
     own: Path, verydeep: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from verydeep.run.testing import calibrating as module
+    from verydeep.run.testing import calibration_setup as module
 
     asked = []
     load = module.load_classifier

@@ -264,6 +264,21 @@ SEARCHED = """() => {
 """A key is let go again and again: on a busy machine the search is not listening yet at first."""
 
 
+PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 720}
+SHARES = 4
+"""Parts of the pages, one a test, so that several processes may share them."""
+
+
+class Visit:
+    """What the pages in a tab ask for, and what goes wrong in their scripts."""
+
+    def __init__(self, tab: Any) -> None:
+        self.hosts: set[str] = set()
+        self.errors: list[str] = []
+        tab.on("request", lambda request: self.hosts.add(urlparse(request.url).netloc))
+        tab.on("pageerror", lambda error: self.errors.append(str(error)))
+
+
 @pytest.fixture
 def context(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     """A window of it, which goes with the test: an open page goes on computing."""
@@ -272,45 +287,43 @@ def context(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     opened.close()
 
 
-@pytest.mark.parametrize(
-    "context", [{"viewport": {"width": 390, "height": 844}}], indirect=True, ids=["phone"]
-)
-def test_a_browser_asks_this_host_alone_and_no_page_is_wider_than_a_phone(
-    pages: dict[str, Reader], address: str, context: Any
-) -> None:
-    asked: list[str] = []
-    said: list[str] = []
-    wide: list[str] = []
-    tab = context.new_page()
-    tab.on("request", lambda request: asked.append(request.url))
-    tab.on("pageerror", lambda error: said.append(str(error)))
-    for name in pages:
-        tab.goto(address + name)
-        if tab.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            wide.append(name)
-    tab.goto(address + "index.html")
-    tab.fill("input[data-md-component=search-query]", "McNemar", force=True)
-    tab.wait_for_function(SEARCHED, polling=500, timeout=120_000)
-    assert {urlparse(url).netloc for url in asked} == {urlparse(address).netloc}
-    assert not said
-    assert not wide
-
-
+@pytest.mark.parametrize("share", range(SHARES))
 @pytest.mark.parametrize(
     "context",
-    [{"color_scheme": "light"}, {"color_scheme": "dark"}],
+    [{"viewport": PHONE, "color_scheme": scheme} for scheme in ("light", "dark")],
     indirect=True,
     ids=["light", "dark"],
 )
-def test_everyone_can_read_the_pages(pages: dict[str, Reader], address: str, context: Any) -> None:
+def test_every_page_fits_a_phone_and_can_be_read_by_everyone(
+    share: int, pages: dict[str, Reader], address: str, context: Any
+) -> None:
+    """Each page is loaded once a scheme, on a phone; there it asks this host alone."""
     tab = context.new_page()
+    visit = Visit(tab)
     light = tab.evaluate("matchMedia('(prefers-color-scheme: light)').matches")
+    wide: list[str] = []
     faults = []
-    for name in pages:
+    for name in [*pages][share::SHARES]:
+        tab.set_viewport_size(PHONE)
         tab.goto(address + name)
+        if tab.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            wide.append(name)
+        tab.set_viewport_size(DESK)
         found = page_faults(tab, () if light else COLOUR)
         faults += [(name, one) for one in found if one.impact in ("serious", "critical")]
-    assert not faults
+    assert visit.hosts == {urlparse(address).netloc}
+    assert (visit.errors, wide, faults) == ([], [], [])
+
+
+@pytest.mark.parametrize("context", [{"viewport": PHONE}], indirect=True, ids=["phone"])
+def test_the_search_asks_this_host_alone(address: str, context: Any) -> None:
+    tab = context.new_page()
+    visit = Visit(tab)
+    tab.goto(address + "index.html")
+    tab.fill("input[data-md-component=search-query]", "McNemar", force=True)
+    tab.wait_for_function(SEARCHED, polling=500, timeout=120_000)
+    assert visit.hosts == {urlparse(address).netloc}
+    assert not visit.errors
 
 
 def test_pages_open_from_the_disk(site: Path, context: Any) -> None:

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +20,8 @@ from markdown_pages import (
     expects,
 )
 from markdown_pages import name_of as name
+from run_page import Page, be_the_page
+from tiny import apart
 
 Put = Callable[[str, Path], None]
 PAGES = documents()
@@ -31,21 +31,16 @@ HANGS = 900
 
 def run_blocks(page: str, wanted: list[Block], folder: Path) -> list[str]:
     """Run blocks in a process of their own; fail with page, line and what was printed."""
-    printed = folder.with_name(folder.name + ".json")
-    request = {"page": page, "blocks": [{"line": b.line, "text": b.text} for b in wanted]}
+    printed, errors = (folder.with_name(folder.name + end) for end in (".json", ".err"))
+    lines = [{"line": block.line, "text": block.text} for block in wanted]
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    ended = subprocess.run(
-        [sys.executable, Path(__file__).with_name("run_page.py"), printed],
-        input=json.dumps(request),
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": path, "MPLBACKEND": "Agg", "HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=HANGS,
-        check=False,
-    )
-    if ended.returncode:
-        pytest.fail(f"a block of {page} fails:\n{ended.stderr}", pytrace=False)
+    environment = {**os.environ, "PYTHONPATH": path, "MPLBACKEND": "Agg", "HF_HUB_OFFLINE": "1"}
+    process = apart(be_the_page, Page(page, lines), folder, environment, printed, errors)
+    process.join(HANGS)
+    if process.exitcode != 0:
+        process.kill()
+        process.join()
+        pytest.fail(f"a block of {page} fails:\n{errors.read_text('utf-8')}", pytrace=False)
     return json.loads(printed.read_text("utf-8"))
 
 

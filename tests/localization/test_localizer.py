@@ -11,7 +11,7 @@ import torch
 
 from verydeep.errors import ModelError
 from verydeep.localization.localizer import Localizer, load_localizer
-from verydeep.models.folder import read_task
+from verydeep.models.loading import read_task
 from verydeep.models.preprocessing import Preprocessing
 from verydeep.nets.vgg import vgg
 from verydeep.system.device import choose_machine

@@ -34,6 +34,7 @@ from verydeep.study.results import (
     write_outcome,
     write_training,
 )
+from verydeep.study.verdicts import Verdict
 from verydeep.system.files import write_json
 from verydeep.system.locks import hold
 from verydeep.system.progress import Progress
@@ -247,35 +248,51 @@ TINY = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_a_whole_study(
-    jobs: int, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    out = tmp_path / "study"
-    said = Listening()
-    result = reproduce(pictures, out, seeds=1, jobs=jobs, progress=said, **TINY)  # type: ignore[arg-type]
-    parts = make_plan(NEEDS, [0])
-    finished = [line for line in said.lines if line.startswith("[")]
-    assert len(finished) == len(parts)
+def do_study_twice(data: Path, out: Path, **wish: Any) -> list[Verdict]:
+    """Do a study, and look whether each part was done once; return its verdicts."""
+    asked = [need for claim in claims(wish["claims"].split(",")) for need in claim.needs]
+    heard, again = Listening(), Listening()
+    result = reproduce(data, out, seeds=1, progress=heard, **wish)
+    finished = [line for line in heard.lines if line.startswith("[")]
+    assert len(finished) == len(make_plan(asked, [0]))
     results = load_results(out)
     assert len(results.names) == 12
-    for condition, measure in NEEDS:
+    for condition, measure in asked:
         outcome = results.of(condition, measure)[0]
         assert outcome.images == 12
         assert outcome.top1_error == pytest.approx(100 * outcome.wrong.mean())
         assert outcome.top5_error == pytest.approx(100 * outcome.wrong_top5.mean())
-    recipe = (out / "runs" / "E-jitter-staged-s0" / "recipe.yaml").read_text()
-    assert "E-fixed-large-staged-s0" in recipe
-    assert [one.claim.group for one in result.verdicts].count("depth") == 3
     # Once more: nothing is done again.
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.json")}
-    again = Listening()
-    reproduce(pictures, out, seeds=1, jobs=jobs, progress=again, **TINY)  # type: ignore[arg-type]
+    reproduce(data, out, seeds=1, progress=again, **wish)
     assert not [line for line in again.lines if line.startswith("[")]
     trainings = {path for path in before if path.parent.name in ("trainings", "results")}
     assert all(path.stat().st_mtime_ns == before[path] for path in trainings)
+    return [*result.verdicts]
+
+
+@pytest.mark.slow
+def test_a_whole_study(pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "study"
+    verdicts = do_study_twice(pictures, out, **TINY)
+    recipe = (out / "runs" / "E-jitter-staged-s0" / "recipe.yaml").read_text()
+    assert "E-fixed-large-staged-s0" in recipe
+    assert [one.claim.group for one in verdicts].count("depth") == 3
+
+
+@pytest.mark.slow
+def test_a_study_side_by_side_has_the_results_of_one_after_the_other(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each part has a process of its own: a net, two that begin with it, and their tests."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    wish = {**TINY, "claims": "filters"}
+    found = []
+    for jobs in (1, 2):
+        do_study_twice(pictures, tmp_path / str(jobs), jobs=jobs, **wish)
+        results = load_results(tmp_path / str(jobs))
+        found.append({need: seeds[0].wrong.tolist() for need, seeds in results.outcomes.items()})
+    assert found[0] == found[1]
 
 
 @pytest.mark.slow

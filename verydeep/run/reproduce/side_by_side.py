@@ -170,6 +170,8 @@ class _Place:
 def _work(study: Study, part: Part, place: _Place, outcome: connection.Connection) -> None:
     """Do a part in this process, with its share of the cores or a GPU of its own."""
     end_with(place.owner)
+    # Started anew, this process would start its own ones anew, too, each for seconds.
+    multiprocessing.set_start_method(None, force=True)
     import torch
 
     place.logs.mkdir(exist_ok=True)

@@ -96,9 +96,9 @@ def evaluate(
         progress = progress_of(group.rank)
         if for_boxes and (explain or picture or calibrate):
             asked = "--calibrate" if calibrate else "--explain"
-            raise InputError(f"{asked} is for classifiers alone: leave --boxes away")
+            raise InputError(f"{asked} is for classifiers alone: leave out --boxes")
         if (explain or picture) and compute["processes"] not in (None, 1):
-            raise InputError("--explain shows one image: leave --processes away")
+            raise InputError("--explain shows one image: leave out --processes")
         if for_boxes:
             value, text = _boxes(models, boxes, data, protocol, views, merging, where, progress)
         elif explain or picture:

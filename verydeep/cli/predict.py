@@ -81,7 +81,7 @@ def predict(
     if out and not boxes:
         raise InputError("--out draws boxes: name a box regressor with --boxes")
     if abstain and boxes:
-        raise InputError("--abstain is of classifiers alone: leave --boxes away")
+        raise InputError("--abstain is of classifiers alone: leave out --boxes")
     if draw_above is not None and not out:
         raise InputError("--draw-above is about drawn boxes: name a folder for them with --out")
     if not sort and (least is not None or move):

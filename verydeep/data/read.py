@@ -160,7 +160,7 @@ def check_task(task: str | None) -> None:
 def _of_another_task(dataset: Dataset) -> DataError:
     if dataset.multi_label:
         wanted = option("task", "classification")
-        return DataError(f"{dataset.place}: images have several labels: leave {wanted} away")
+        return DataError(f"{dataset.place}: images have several labels: leave out {wanted}")
     return one_class_each(dataset.place, dataset.layout_name or dataset.layout)
 
 
@@ -249,7 +249,7 @@ def _without_training(dataset: Dataset) -> DataError:
 def _read(source: DataSource, stream: bool | None, progress: Progress | None) -> Dataset:
     if source.in_memory:
         if source.layout is not None:
-            raise DataError("a layout is for data on disk: leave it away")
+            raise DataError("a layout is for data on disk: leave it out")
         assert not isinstance(source.data, str | Path)
         return source.data if isinstance(source.data, Dataset) else dataset_of(*source.data)
     path = Path(source.name).expanduser()

@@ -56,7 +56,7 @@ def _of_folds(folder: Path, *, test: bool) -> Path:
         ModelError: It is not finished, or ``test`` is given.
     """
     if test:
-        raise ModelError(f"{folder}: a cross-validation keeps all answers: leave the test away")
+        raise ModelError(f"{folder}: a cross-validation keeps all answers: leave out the test")
     with hold(folder, brief=True):
         return write_folds_report(folder)
 

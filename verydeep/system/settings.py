@@ -51,7 +51,9 @@ class Compute:
     """
 
     device: str | None = described(None, "cpu, cuda, cuda:1; default: a GPU if there is one")
-    precision: str | None = described(None, "bf16 or fp32; default: bf16 where it is native")
+    precision: str | None = described(
+        None, "bf16 or fp32, or int8 for a quantized model; default: bf16 where it is native"
+    )
     workers: int | None = described(
         None, "decoding processes; default: one a core if there are many images"
     )

@@ -77,7 +77,7 @@ def push_folder(
     """
     name, progress = HubName.of(repository), progress or Progress()
     if name.revision:
-        raise ModelError(f"{repository}: a model is pushed to the main branch: leave @ away")
+        raise ModelError(f"{repository}: a model is pushed to the main branch: leave out @")
     contents = _contents(folder, name, licence)
     hub = hub_package(name)
     if hub.get_token() is None:

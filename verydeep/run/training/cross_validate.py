@@ -143,7 +143,7 @@ class _Plan:
         if chosen is not None and chosen.localization is not None:
             raise InputError("cross-validation is for classifiers, and this recipe is for boxes")
         if "fold" in said.get("data", {}):
-            raise InputError(f"data.fold: {option('folds')} sets it for each fold, leave it away")
+            raise InputError(f"data.fold: {option('folds')} sets it for each fold, leave it out")
         settings = {section: dict(values) for section, values in said.items()}
         return _Plan(count, source.lasting, source.layout, chosen is None, settings)
 

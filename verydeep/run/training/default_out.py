@@ -61,8 +61,7 @@ def _latest(name: str, runs: Path) -> Path:
     if not begun:
         raise ModelError(
             f"{runs / name}: no run to resume; name its folder with "
-            f"{option('out', placeholder('RUN'))}, or leave {option('resume', True)} away to "
-            "start one"
+            f"{option('out', placeholder('RUN'))}, or start one without {option('resume', True)}"
         )
     unfinished = [folder for folder in begun if not _finished(folder)]
     return max(unfinished or begun, key=lambda folder: folder.stat().st_mtime)

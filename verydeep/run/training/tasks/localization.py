@@ -155,7 +155,7 @@ def inherit(recipe: Recipe) -> Recipe:
     theirs |= {"data.divisor": config.preprocessing.divisor, "data.train_scale": config.train_scale}
     faults = [
         f"\n  {path}: must be {theirs[path]!r}, as in {source}, got {_get(recipe, path)!r} "
-        "instead; leave it away to take it from there"
+        "instead; leave it out to take it from there"
         for path in SHARED
         if _is_said(recipe, path) and _get(recipe, path) != theirs[path]
     ]

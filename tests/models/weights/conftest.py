@@ -1,4 +1,4 @@
-"""Fixtures of tests of downloads."""
+"""Fixtures of tests of downloads, and files that Keras has written."""
 
 from __future__ import annotations
 
@@ -8,10 +8,23 @@ from pathlib import Path
 import pytest
 from downloads import CONTENT
 from file_server import Behaviour, serving
+from scores import run_keras
 
 from verydeep.models.weights import download, resumable_download
 
 collect_ignore = ["keras_nets.py"]  # a program of its own, which imports Keras
+
+
+@pytest.fixture(scope="session")
+def keras_nets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The paper's nets as files of Keras, with their scores; not to be changed."""
+    return run_keras("nets", tmp_path_factory.mktemp("keras") / "nets")
+
+
+@pytest.fixture(scope="session")
+def keras_others(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Other nets as files of Keras, with their scores; not to be changed."""
+    return run_keras("others", tmp_path_factory.mktemp("keras") / "others")
 
 
 @pytest.fixture

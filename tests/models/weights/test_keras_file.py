@@ -33,14 +33,14 @@ FLOAT32 = 2e-6
 NORMALIZED = ("norm", "nested", "twice_nested", "given_statistics", "adapted", "own_preprocessing")
 
 
-@pytest.fixture(scope="module")
-def nets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run_keras("nets", tmp_path_factory.mktemp("keras"))
+@pytest.fixture
+def nets(keras_nets: Path) -> Path:
+    return keras_nets
 
 
-@pytest.fixture(scope="module")
-def others(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run_keras("others", tmp_path_factory.mktemp("others"))
+@pytest.fixture
+def others(keras_others: Path) -> Path:
+    return keras_others
 
 
 def compare(folder: Path, name: str, way: str, tolerance: float, **said: Any) -> SourceFile:

@@ -6,12 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from narrow_nets import save_image
-from scores import run_keras
 
 COMPARE = """
 import json, sys
@@ -27,13 +27,29 @@ print(json.dumps(found))
 """
 
 
-def compared(image: Path, *files: Path) -> dict[str, Any]:
+NAMES = (
+    *("plain", "softmax", "norm", "rescaling", "own_preprocessing", "given_statistics"),
+    *("first", "nested", "sequential"),
+)
+WHOLE = (
+    *(f"{name}.keras" for name in NAMES),
+    *(f"{name}.h5" for name in ("plain", "rescaling", "nested")),
+    *(f"{name}.weights.h5" for name in ("plain", "sequential")),
+)
+HEADLESS = ("average.keras", "body.keras", "norm_in_head.keras", "average.h5", "body.weights.h5")
+
+
+@pytest.fixture(scope="module")
+def compared(
+    keras_nets: Path, keras_others: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
     """Import files in a process of its own, in which nobody has chosen a backend of Keras."""
-    folder = files[0].parent
+    folder = tmp_path_factory.mktemp("compared")
+    files = [*(keras_nets / name for name in WHOLE), *(keras_others / name for name in HEADLESS)]
     environment = {**os.environ, "KERAS_HOME": str(folder / "home"), "OMP_NUM_THREADS": "1"}
     environment.pop("KERAS_BACKEND", None)
     done = subprocess.run(
-        [sys.executable, "-c", COMPARE, image, *files],
+        [sys.executable, "-c", COMPARE, save_image(folder / "a.png"), *files],
         env=environment,
         capture_output=True,
         text=True,
@@ -41,30 +57,22 @@ def compared(image: Path, *files: Path) -> dict[str, Any]:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert set(found) == {*WHOLE, *HEADLESS}
     return found
 
 
-def expect_agreement(found: dict[str, Any], files: list[Path], *, head: bool) -> None:
-    assert set(found) == {file.name for file in files}
-    for name, (has_head, difference) in found.items():
+def expect_agreement(found: dict[str, Any], names: Sequence[str], *, head: bool) -> None:
+    for name in names:
+        has_head, difference = found[name]
         assert has_head is head, name
         assert difference <= 1e-4, name  # pixels of 0 to 255 make scores of hundreds
 
 
 @pytest.mark.slow
-def test_keras(tmp_path: Path) -> None:
-    folder = run_keras("nets", tmp_path / "files")
-    names = ["plain", "softmax", "norm", "rescaling", "own_preprocessing", "given_statistics"]
-    names += ["first", "nested", "sequential"]
-    files = [folder / f"{name}.keras" for name in names]
-    files += [folder / f"{name}.h5" for name in ("plain", "rescaling", "nested")]
-    files += [folder / f"{name}.weights.h5" for name in ("plain", "sequential")]
-    expect_agreement(compared(save_image(tmp_path / "a.png"), *files), files, head=True)
+def test_keras(compared: dict[str, Any]) -> None:
+    expect_agreement(compared, WHOLE, head=True)
 
 
 @pytest.mark.slow
-def test_keras_without_head(tmp_path: Path) -> None:
-    folder = run_keras("others", tmp_path / "files")
-    files = [folder / f"{name}.keras" for name in ("average", "body", "norm_in_head")]
-    files += [folder / "average.h5", folder / "body.weights.h5"]
-    expect_agreement(compared(save_image(tmp_path / "a.png"), *files), files, head=False)
+def test_keras_without_head(compared: dict[str, Any]) -> None:
+    expect_agreement(compared, HEADLESS, head=False)

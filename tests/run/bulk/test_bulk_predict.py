@@ -23,6 +23,7 @@ import verydeep
 from verydeep.errors import InputError
 from verydeep.models.prediction import Prediction
 from verydeep.run.bulk.bulk import run_bulk
+from verydeep.run.bulk.result import BulkResult
 from verydeep.run.predict import predict
 from verydeep.system.progress import Progress
 from verydeep.system.settings import Compute
@@ -74,19 +75,36 @@ def check_rows(out: Path, plain: list[Prediction], tolerance: float) -> None:
         check_row(row, one, tolerance)
 
 
+HOW: dict[str, Any] = {"part_size": 256, "cluster": TWO, "compute": FP32}
+
+
+@pytest.fixture(scope="module")
+def finished(
+    model: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[BulkResult, Path]:
+    """The result of a job on all photos, and its folder; not to be changed."""
+    out = tmp_path_factory.mktemp("bulk") / "out"
+    return verydeep.bulk_predict(model, photos, out, top=3, **HOW), out
+
+
 def test_the_rows_are_those_of_predict_to_the_last_bit(
-    model: Path, photos: Path, plain: list[Prediction], tmp_path: Path
+    model: Path, finished: tuple[BulkResult, Path], plain: list[Prediction]
 ) -> None:
-    out = tmp_path / "out"
-    result = verydeep.bulk_predict(
-        model, photos, out, top=3, part_size=256, cluster=TWO, compute=FP32
-    )
+    result, out = finished
     check_rows(out, plain, tolerance=0)
     assert (result.rows, result.errors, result.parts, result.earlier) == (603, len(FAULTS), 3, 0)
     assert (result.actors, result.cores_per_actor, result.retried) == (2, 1, 0)
     assert json.loads((out / "summary.json").read_text()) == result.to_dict()
     assert {row["model"] for row in rows_of(out)} == {result.model}
     assert result.model.startswith(f"{model}@")
+
+
+def test_another_setting_is_refused(
+    model: Path, photos: Path, finished: tuple[BulkResult, Path]
+) -> None:
+    _, out = finished
+    with pytest.raises(InputError, match=r"another top \(3, now 2\)"):
+        verydeep.bulk_predict(model, photos, out, top=2, **HOW)
 
 
 def test_a_table_in_small_parts_and_an_end_without_work(
@@ -114,16 +132,6 @@ def test_a_table_in_small_parts_and_an_end_without_work(
     other = verydeep(*words)
     assert (other.code, other.out) == (2, "")
     assert "was begun with another source (6 images of" in other.err
-
-
-def test_another_model_and_another_setting_are_refused(
-    model: Path, photos: Path, tmp_path: Path
-) -> None:
-    few = write(tmp_path / "few", 2)
-    settings = {"cluster": TWO, "compute": FP32}
-    verydeep.bulk_predict(model, few, tmp_path / "out", **settings)
-    with pytest.raises(InputError, match=r"another top \(5, now 2\)"):
-        verydeep.bulk_predict(model, few, tmp_path / "out", top=2, **settings)
 
 
 def test_a_model_that_does_not_load_is_one_message(

@@ -10,11 +10,11 @@ import yaml
 from progresses import Listening
 from test_resume import cut, result, run_here
 from tiny import recipe, write_splits
-from verydeep.run.training.extend import ignored
 from whole_runs import log, metrics, weights
 
 from verydeep import train
 from verydeep.recipe.recipe import load_recipe
+from verydeep.run.training.resume_settings import ignored
 
 pytestmark = pytest.mark.slow  # many whole runs, or drawings
 

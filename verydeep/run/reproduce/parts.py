@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from verydeep.errors import TrainingStopped
 from verydeep.evaluation.evaluate import evaluate_tests, relabel
@@ -27,6 +28,9 @@ from verydeep.study.wording import tenths
 from verydeep.system.progress import Progress
 from verydeep.system.settings import Compute
 from verydeep.training.run_folder import RunFolder
+
+Log = Sequence[Mapping[str, Any]]
+"""Rows of a run's log, one an epoch."""
 
 AT_CHANCE = 0.98
 """A net counts as trained if its lowest validation loss is below this share of ln K."""
@@ -67,7 +71,8 @@ def _train(study: Study, part: TrainPart, progress: Progress) -> str:
         )
     except TrainingStopped as error:
         return _record_failure(study, part, str(error))
-    learned = _learned(study, part, run, result)
+    log = run.log()
+    learned = _learned(study, part, log, result)
     record = TrainingRecord(
         part.condition,
         part.seed,
@@ -76,7 +81,7 @@ def _train(study: Study, part: TrainPart, progress: Progress) -> str:
         seconds=float(result["training_seconds"]),
         stopped_because=result.stopped_because,
         learned=learned,
-        errors=_validation_errors(part, run),
+        errors=_validation_errors(part, log),
     )
     write_training(study.folder, record)
     last = tenths(record.errors[-1])
@@ -86,15 +91,15 @@ def _train(study: Study, part: TrainPart, progress: Progress) -> str:
     return f"{last} % error on val" if learned else AT_CHANCE_LEVEL
 
 
-def _validation_errors(part: TrainPart, run: RunFolder) -> tuple[float, ...]:
+def _validation_errors(part: TrainPart, log: Log) -> tuple[float, ...]:
     key = "val_top1_error" if part.condition.head == "classes" else "val_localization_error"
-    return tuple(row[key] for row in run.log())
+    return tuple(row[key] for row in log)
 
 
-def _learned(study: Study, part: TrainPart, run: RunFolder, result: TrainResult) -> bool:
+def _learned(study: Study, part: TrainPart, log: Log, result: TrainResult) -> bool:
     if part.condition.head != "classes":
         return bool(result["comparison"]["learned"])
-    losses = [row["val_loss"] for row in run.log()]
+    losses = [row["val_loss"] for row in log]
     return bool(min(losses) < AT_CHANCE * math.log(len(study.dataset.classes)))
 
 

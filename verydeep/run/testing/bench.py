@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from verydeep.data.dataset import Dataset
 from verydeep.data.label_sets import DataTask
@@ -14,6 +14,7 @@ from verydeep.data.read import Data, read_dataset
 from verydeep.data.samples import Samples
 from verydeep.errors import DataError, InputError
 from verydeep.evaluation.evaluate import relabel
+from verydeep.models.engines.answered import answered_by
 from verydeep.models.loading import check_kind, load_any_classifier
 from verydeep.models.path import is_torchvision
 from verydeep.nets.dimensions import INPUT_WORDS
@@ -59,6 +60,12 @@ class Bench:
     def multi_label(self) -> bool:
         """Whether the classifiers are multi-label."""
         return any(model.multi_label for model in self.classifiers)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What results say of the models: images they know, engine and precision."""
+        answered = answered_by([*self.classifiers, *self.regressors])
+        return {**asdict(self.overlap), **answered}
 
 
 def set_up(

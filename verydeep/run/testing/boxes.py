@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,6 @@ from verydeep.localization.evaluate import evaluate_boxes, training_baselines
 from verydeep.localization.localizer import Localizer
 from verydeep.localization.protocol import BoxProtocol
 from verydeep.localization.result import LocalizationResult
-from verydeep.models.engines.answered import answered_by
 from verydeep.models.loading import names_exported, read_task
 from verydeep.models.path import is_torchvision
 from verydeep.run.testing.bench import Bench, output_folder, set_up
@@ -138,8 +137,7 @@ def _evaluate(
         workers=workers,
         progress=progress,
     )
-    answered = answered_by([*bench.classifiers, *bench.regressors])
-    return replace(result, **asdict(bench.overlap), **answered)
+    return replace(result, **bench.facts)
 
 
 def _baselines(bench: Bench, workers: int | None) -> Mapping[str, Tensor]:

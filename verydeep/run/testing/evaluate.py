@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
@@ -18,7 +18,6 @@ from verydeep.evaluation.multi_label import MultiLabelResult
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.result import EvaluationResult
 from verydeep.evaluation.workload import pixels_to_see, shapes_vary
-from verydeep.models.engines.answered import answered_by
 from verydeep.run.picture_finder import PictureFinder
 from verydeep.run.testing.bench import Bench, output_folder, set_up
 from verydeep.system.group.distributed import joined
@@ -86,8 +85,7 @@ def evaluate(
         out=out,
         progress=progress,
     ) as (result, bench, folder):
-        known = {**asdict(bench.overlap), **answered_by(bench.classifiers)}
-        result = replace(result, **known)
+        result = replace(result, **bench.facts)
         if isinstance(result, EvaluationResult):
             seen = _symptoms(bench, result, choose_progress(progress))
             result = replace(result, symptoms=seen)
@@ -159,8 +157,7 @@ def evaluate_all(
         out=out,
         progress=progress,
     ) as (table, bench, folder):
-        known = {**asdict(bench.overlap), **answered_by(bench.classifiers)}
-        table = table.with_facts(known)
+        table = table.with_facts(bench.facts)
         if folder:
             from verydeep.run.testing.files import write_table
 

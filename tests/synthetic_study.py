@@ -145,14 +145,12 @@ def facts(
 def with_runs(results: Results, **more: Any) -> Results:
     """Return results with facts, and records of their trainings with curves.
 
-    As in a study that is read from a folder, a training is there under all names of its condition.
     Other arguments are those of :func:`facts`.
     """
     rng = np.random.default_rng(0)
     records = {
-        (name, seed): replace(record, errors=_curve(record.epochs, rng))
-        for (condition, seed), record in trainings(results).items()
-        for name in condition.names
+        key: replace(record, errors=_curve(record.epochs, rng))
+        for key, record in trainings(results).items()
     }
     return replace(results, trainings=records, study=facts(**more))
 

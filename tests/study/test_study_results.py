@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,8 +70,10 @@ def test_a_study_is_read_back_by_condition_and_seed(tmp_path: Path) -> None:
     assert seeds[1].wrong.tolist() == outcome(seed=1).wrong.tolist()
     assert found.of(Condition("D"), Measure()) == {}
     # A has one initialisation, whatever it is called.
-    assert found.trainings[Condition("A", initialise="scaled"), 0].hours == 2
-    assert found.trainings[Condition("A"), 0].errors == (90.5, 80.25)
+    kept = replace(record, condition=Condition("A", initialise="scaled"))
+    assert found.training(Condition("A"), 0) == found.training(kept.condition, 0) == kept
+    assert found.training(Condition("A"), 1) is None
+    assert list(found.trainings.values()) == [kept]  # once
 
 
 def test_a_folder_that_is_no_study_is_refused(tmp_path: Path) -> None:

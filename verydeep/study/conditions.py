@@ -77,12 +77,6 @@ class Condition:
         return replace(self, initialise="scaled") if unstaged else self
 
     @property
-    def names(self) -> tuple[Condition, ...]:
-        """All conditions that mean the same training."""
-        ways = (replace(self, initialise=way) for way in INITIALISATIONS)
-        return tuple(one for one in ways if one.canonical == self.canonical)
-
-    @property
     def source(self) -> Condition | None:
         """The condition whose net this one is initialised from; None if from random weights.
 

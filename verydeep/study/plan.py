@@ -96,15 +96,11 @@ def make_plan(needs: Iterable[Need], seeds: Sequence[int]) -> tuple[Part, ...]:
         needs: Results that claims compare, in any order.
         seeds: Seeds of the trainings.
     """
-    asked = [(_canonical(condition), measure) for condition, measure in dict.fromkeys(needs)]
+    asked = [(condition.canonical, measure) for condition, measure in dict.fromkeys(needs)]
     tests = list(_together(dict.fromkeys(asked)))
     wanted = [member for group in tests for condition, _ in group for member in condition.members]
     trainings = _with_sources(dict.fromkeys(wanted))
     return tuple(part for seed in seeds for part in _of_seed(trainings, tests, seed))
-
-
-def _canonical(condition: Condition) -> Condition:
-    return condition.canonical if len(condition.members) == 1 else condition
 
 
 def _with_sources(wanted: Iterable[Condition]) -> tuple[Condition, ...]:

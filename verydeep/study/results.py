@@ -169,9 +169,8 @@ class Results:
 
     Attributes:
         names: Names of the N test images; empty before the first test of classes.
-        outcomes: By condition and measure, then by seed; a net with one initialisation is there
-            under both.
-        trainings: By condition and seed, likewise.
+        outcomes: By canonical condition and measure, then by seed.
+        trainings: By canonical condition and seed.
         study: Content of ``study.json``: data, budget, recipe, claims, seeds, plan, machine.
         folder: The study; None if it is in memory only.
         other_names: Names of the test images of boxes and of transfer.
@@ -190,7 +189,11 @@ class Results:
 
     def of(self, condition: Condition, measure: Measure) -> Mapping[int, Outcome]:
         """Return the outcomes by seed; none if nothing was tested yet."""
-        return self.outcomes.get((condition, measure), {})
+        return self.outcomes.get((condition.canonical, measure), {})
+
+    def training(self, condition: Condition, seed: int) -> TrainingRecord | None:
+        """Return the record of a training; None if it has not ended."""
+        return self.trainings.get((condition.canonical, seed))
 
     @classmethod
     def from_outcomes(
@@ -199,8 +202,7 @@ class Results:
         """Arrange outcomes; the other arguments are attributes."""
         found: dict[Need, dict[int, Outcome]] = {}
         for one in outcomes:
-            for condition in one.condition.names:
-                found.setdefault((condition, one.measure), {})[one.seed] = one
+            found.setdefault((one.condition.canonical, one.measure), {})[one.seed] = one
         return cls(tuple(names), found, **more)
 
 
@@ -214,14 +216,12 @@ def load_results(folder: str | Path) -> Results:
     if not (root / "study.json").is_file():
         raise ModelError(f"{root}: not a study (no study.json)")
     names = {kind: _names(root / NAMES[kind]) for kind in NAMES}
-    records = [_from(TrainingRecord, path) for path in _files(root / "trainings")]
+    records = (_from(TrainingRecord, path) for path in _files(root / "trainings"))
     results = Results.from_outcomes(
         (_from(Outcome, path) for path in _files(root / "results")),
         names["classes"],
         other_names=names,
-        trainings={
-            (condition, one.seed): one for one in records for condition in one.condition.names
-        },
+        trainings={(one.condition.canonical, one.seed): one for one in records},
         study=_read(root / "study.json"),
         folder=root,
     )

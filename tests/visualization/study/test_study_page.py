@@ -87,11 +87,10 @@ def test_the_files_for_programs_say_the_same(drawn: Results, tmp_path: Path) -> 
 
 
 def test_an_unfinished_study_says_what_is_missing(drawn: Results, tmp_path: Path) -> None:
-    made = list(dict.fromkeys(record.path for record in drawn.trainings.values()))[:6]
     begun = replace(
         drawn,
         outcomes=dict(list(drawn.outcomes.items())[:4]),
-        trainings={key: one for key, one in drawn.trainings.items() if one.path in made},
+        trainings=dict(list(drawn.trainings.items())[:6]),
     )
     text = page(begun, tmp_path).text
     assert "The study is unfinished" in text

@@ -84,6 +84,6 @@ class SideBySide(ABC):
 
 def _is_lost(study: Study, net: Condition, seed: int, results: Results) -> bool:
     """Return whether a net was trained, but is not there any more."""
-    record = results.trainings.get((net, seed))
+    record = results.training(net, seed)
     trained = record is not None and not record.failed
     return trained and not (study.run(net, seed) / "model").is_dir()

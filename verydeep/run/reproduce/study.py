@@ -116,7 +116,7 @@ def boxed(dataset: Dataset) -> dict[str, int]:
 def is_done(part: Part, results: Results) -> bool:
     """Return whether a part is finished, or its training has failed for good."""
     if isinstance(part, TrainPart):
-        return (part.condition, part.seed) in results.trainings
+        return results.training(part.condition, part.seed) is not None
     failed = failures(part, results)
     return all(
         part.seed in results.of(*test) or any(net in failed for net in test[0].members)
@@ -126,7 +126,7 @@ def is_done(part: Part, results: Results) -> bool:
 
 def failures(part: Part, results: Results) -> dict[Condition, str]:
     """Return the failed trainings that a part needs, with their reasons."""
-    found = {net: results.trainings.get((net, part.seed)) for net in part.needs}
+    found = {net: results.training(net, part.seed) for net in part.needs}
     return {net: record.failed for net, record in found.items() if record and record.failed}
 
 

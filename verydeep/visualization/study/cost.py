@@ -64,21 +64,20 @@ def progress_of(results: Results) -> Progress:
     seeds = _seeds(results)
     conditions = sorted({chain for one, _ in tests for chain in _trainings(one)}, key=by_scale)
     trained = tuple(_trained(one, seeds, results) for one in conditions)
-    ended = sum((one, seed) in results.trainings for one in conditions for seed in seeds)
+    ended = sum(results.training(one, seed) is not None for one in conditions for seed in seeds)
     failed = {key for key, record in results.trainings.items() if record.failed}
     done = sum(
         seed in results.of(*test) or any((net, seed) in failed for net in test[0].members)
         for test in tests
         for seed in seeds
     )
-    # By file, since a net with one initialisation is there under both names.
-    outcomes = {one.path: one for seeds in results.outcomes.values() for one in seeds.values()}
+    outcomes = (one for seeds in results.outcomes.values() for one in seeds.values())
     return Progress(
         trained,
         (ended, len(conditions) * len(seeds)),
         (done, len(tests) * len(seeds)),
         sum(one.hours for one in trained),
-        sum(one.seconds for one in outcomes.values()) / 3600,
+        sum(one.seconds for one in outcomes) / 3600,
     )
 
 
@@ -104,7 +103,7 @@ def _trainings(condition: Condition) -> Iterator[Condition]:
 
 
 def _trained(condition: Condition, seeds: list[int], results: Results) -> Trained:
-    found = [results.trainings.get((condition, seed)) for seed in seeds]
+    found = [results.training(condition, seed) for seed in seeds]
     records = [record for record in found if record is not None]
     nets = [record for record in records if not record.failed]
     return Trained(

@@ -24,12 +24,16 @@ from verydeep.models.classifier import Classifier, load_classifier
 from verydeep.nets.inflate import Inflation, inflate
 from verydeep.nets.vgg import VGG
 from verydeep.recipe.recipe import load_recipe
+from verydeep.run.bulk.predictions import PredictWork
+from verydeep.run.bulk.vectors import FeaturesWork
+from verydeep.run.photograph_figures import photograph_figures
 from verydeep.run.training.auto import choose_recipe
 from verydeep.run.training.machine_settings import suit_dimensions, suit_machine
 from verydeep.run.training.net_and_optimizer import make_net
 from verydeep.system.device import Machine
 from verydeep.system.progress import PlainProgress, Progress
 from verydeep.system.settings import Compute
+from verydeep.transfer.descriptor import Descriptor
 from verydeep.visualization.inspection.volumes import grad_cam_of_volume
 
 EXACT = Compute("cpu", "fp32")
@@ -147,15 +151,22 @@ def test_what_is_of_images_is_refused(run: Path, data: Path, tmp_path: Path) -> 
         verydeep.evaluate(run, data, "ten-crop", progress=False)
     with pytest.raises(InputError, match="takes volumes, and the data are images"):
         verydeep.evaluate(run, "digits", progress=False)
-    with pytest.raises(ModelError, match="for volumes"):
+    for_volumes = "the net is for volumes, and {} is for images".format
+    with pytest.raises(ModelError, match=for_volumes("an exported file")):
         verydeep.export(run, tmp_path / "f.onnx", progress=False)
+    with pytest.raises(ModelError, match=for_volumes("a figure")):
+        photograph_figures(run, tmp_path / "figures", progress=False)
+    with pytest.raises(ModelError, match=for_volumes("bulk")):
+        PredictWork(str(run), str(run), Compute(), 5, None, None).load(10)
+    with pytest.raises(ModelError, match=for_volumes("bulk")):
+        FeaturesWork(str(run), str(run), Compute(), Descriptor()).load(10)
     with pytest.raises(InputError, match="volumes, and only images are checked"):
         verydeep.check(data, progress=False)
     with pytest.raises(RecipeError, match="for images, and the data are volumes"):
         verydeep.train(data, "transfer", tmp_path / "t", init_from=str(run), progress=False)
     with pytest.raises(RecipeError, match="must be 2, as the data are images, got 3"):
         verydeep.train("digits", "demo-volumes", tmp_path / "u", progress=False)
-    with pytest.raises(ModelError, match="int8 variants are of nets for images"):
+    with pytest.raises(ModelError, match=for_volumes("an int8 variant")):
         verydeep.quantize(run, progress=False)
     with pytest.raises(DataError, match="a shard is of images"):
         write_shards(verydeep.read_dataset(data), tmp_path / "s")

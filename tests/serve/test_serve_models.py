@@ -151,7 +151,7 @@ def test_weights_do_not_depend_on_their_file(
 
 def test_models_that_name_no_images_are_refused(folder: Path, tmp_path: Path) -> None:
     random_classifier(name="A", dimensions=3, channels=1).save(tmp_path / "volumes")
-    with pytest.raises(ModelError, match="a net for volumes"):
+    with pytest.raises(ModelError, match="the net is for volumes, and the service is for images"):
         load_models({"a": str(tmp_path / "volumes")}, compute=FP32)
     with pytest.raises(InputError, match="looks at whole images"):
         load_models({"a": str(folder)}, boxes=[str(folder)], views=Views(center=True), compute=FP32)

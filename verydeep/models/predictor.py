@@ -18,7 +18,7 @@ from PIL import Image
 from verydeep.data.images.inputs import Picture, list_pictures
 from verydeep.data.images.member import ImageSource
 from verydeep.data.pipeline.rescaled import TestPictures
-from verydeep.errors import InputError, PictureError
+from verydeep.errors import InputError, ModelError, PictureError
 from verydeep.evaluation.abstention.abstention import Abstention, Decisions
 from verydeep.evaluation.abstention.familiarity import FeatureDistance
 from verydeep.evaluation.calibration import Calibration, temper
@@ -99,6 +99,18 @@ class Predictor:
     def answered_by(self) -> dict[str, Any]:
         """Engine and precision of the scores."""
         return {"engine": "torch", "precision": self.machine.precision}
+
+    def check_images(self, what: str) -> None:
+        """Refuse a net for volumes.
+
+        Args:
+            what: What needs a net for images, for the message.
+
+        Raises:
+            ModelError: The net is for volumes.
+        """
+        if self.dimensions == 3:
+            raise ModelError(f"the net is for volumes, and {what} is for images")
 
     @abstractmethod
     def check_scale(self, scale: int) -> None:

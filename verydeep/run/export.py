@@ -154,8 +154,7 @@ def export(
         raise ModelError(f"{model}: exported already; give the model that it was exported from")
     check_writable(path.parent)
     classifier = _loaded(model)
-    if classifier.dimensions == 3:
-        raise ModelError(f"{model}: a net for volumes, and exported files are for images")
+    classifier.check_images("an exported file")
     if dense or target == "web":
         classifier.net.check_dense("a web page" if target == "web" else option("dense"))
     shown = _pictures(model, pictures, progress)

@@ -55,6 +55,7 @@ def photograph_figures(
     """
     progress, compute = choose_progress(progress), Compute.of(compute)
     loaded = loaded_classifier(model, compute)
+    loaded.check_images("a figure")
     subject = photograph_subject(loaded, image, label)
     return write_figures(out, only, dark=dark, subject=subject, progress=progress)
 

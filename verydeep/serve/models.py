@@ -288,9 +288,9 @@ def _load(
     progress: Progress,
 ) -> ServedModel:
     model = load_any_classifier(place, compute, multi_label=None)
-    if model.dimensions == 3 or not model.classes:
-        what = "a net for volumes" if model.dimensions == 3 else "convolutions without classes"
-        raise ModelError(f"{place}: {what}; the service names images")
+    model.check_images("the service")
+    if not model.classes:
+        raise ModelError(f"{place}: convolutions without classes; the service names images")
     if views.center and not boxes:
         how = TestProtocol("center", views.scales, views.flip).for_model(model)
         for scale in how.used_scales:

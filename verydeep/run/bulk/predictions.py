@@ -41,6 +41,7 @@ class PredictWork(Work):
     def load(self, images: int) -> LoadedPredictor:
         """Load the model, and choose its engine for the whole job."""
         model = load_any_classifier(self.place, self.compute, multi_label=None)
+        model.check_images("bulk")
         how = model.test_protocol(self.scales, self.flip)
         pixels = pixels_to_see([how], images, model.input_size)
         model.prepare(pixels, shapes_vary=shapes_vary([how]))

@@ -38,6 +38,7 @@ class FeaturesWork(Work):
     def load(self, images: int) -> LoadedDescriber:
         """Load the model, and choose its engine for the whole job."""
         model = load_classifier(self.place, self.compute, multi_label=None)
+        model.check_images("bulk")
         how = self.descriptor.for_model(model)
         pixels = pixels_to_see([how.views], images, model.input_size)
         model.prepare(pixels, shapes_vary=shapes_vary([how.views]))

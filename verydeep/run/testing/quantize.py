@@ -16,7 +16,7 @@ from verydeep.data.fingerprint import record_samples
 from verydeep.data.pipeline.rescaled import Pixels, TestPictures
 from verydeep.data.read import Data
 from verydeep.data.samples import Samples
-from verydeep.errors import InputError, ModelError
+from verydeep.errors import InputError
 from verydeep.evaluation.evaluate import relabel
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.view_batching import show
@@ -96,8 +96,7 @@ def quantize(
         loaded = load_classifier(
             folder, Compute("cpu", "fp32", engine="torch"), multi_label=several
         )
-        if loaded.dimensions == 3:
-            raise ModelError(f"{model}: a net for volumes; int8 variants are of nets for images")
+        loaded.check_images("an int8 variant")
         loaded.net.check_dense("an int8 variant")
         drawn = _drawn(relabel(dataset, "train", loaded.classes), images, seed)
         for old in folder.glob(".int8-*"):  # of a process that was killed: the folder is locked

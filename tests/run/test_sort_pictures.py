@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from tiny import Outcome
 
 from verydeep.errors import InputError
 from verydeep.models.prediction import Prediction
+from verydeep.run import sort_pictures as sort_module
 from verydeep.run.sort_pictures import UNSURE, folder_of, sort_pictures
 
 Program = Callable[..., Outcome]
@@ -57,6 +59,53 @@ def test_moving_moves_and_loses_nothing(tmp_path: Path) -> None:
     assert inside.source.is_file()
 
 
+@pytest.mark.parametrize("move", [False, True])
+@pytest.mark.parametrize("links", [False, True])
+def test_a_kill_leaves_whole_images_and_the_source(
+    move: bool, links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(source: Path, part: Path) -> None:
+        part.write_text(source.read_text()[:3])
+        os._exit(9)
+
+    monkeypatch.setattr(sort_module, "_link", lambda *paths: False)  # as between two disks
+    out, given = tmp_path / "out", [seen(tmp_path / "a.jpg")]
+    child = os.fork()
+    if not child:
+        monkeypatch.setattr(shutil, "copy2", cut_off)
+        sort_pictures(given, out, move=move)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert given[0].source is not None
+    assert given[0].source.is_file()
+    assert not (out / "cat" / "a.jpg").exists()
+    if links:
+        monkeypatch.undo()
+    sort_pictures(given, out, move=move)
+    assert {name for name in files(out) if not name.endswith("lock")} == {"cat/a.jpg"}
+    assert (out / "cat" / "a.jpg").read_text() == str(given[0].source)
+    assert given[0].source.exists() is not move
+
+
+def test_moving_on_one_disk_copies_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "copy2", None)
+    one = seen(tmp_path / "a.jpg")
+    assert one.source is not None
+    file = one.source.stat().st_ino
+    sort_pictures([one], tmp_path / "out", move=True)
+    moved = (tmp_path / "out" / "cat" / "a.jpg").stat()
+    assert (moved.st_ino, moved.st_nlink) == (file, 1)
+
+
+def test_classes_whose_folders_would_be_the_same_stay_apart(tmp_path: Path) -> None:
+    names = ["a:b", "a?b", "a_b", "\u6c49" * 150, "\u6c49" * 151, "cat"]
+    given = [seen(tmp_path / f"{number}.jpg", name) for number, name in enumerate(names)]
+    counts = sort_pictures(given, tmp_path / "out")
+    assert len(counts) == len(names)
+    assert {"a_b", "cat"} <= set(counts)
+    assert counts == sort_pictures(given[::-1], tmp_path / "out")  # the same folders again
+    assert len(files(tmp_path / "out")) == len(names)
+
+
 @pytest.mark.parametrize("name", ["../up", "/abs", "..", ".", "a/b", "unsure", "con", "x\0y", ""])
 def test_no_class_name_leads_out_of_the_folder(name: str, tmp_path: Path) -> None:
     out = tmp_path / "deep" / "out"
@@ -96,4 +145,5 @@ def test_the_program_sorts(
 def test_images_that_the_model_does_not_know_are_unsure() -> None:
     known = Prediction(Path("a.png"), (("cat", 0.99),), class_name="cat", abstained=False)
     unknown = Prediction(Path("a.png"), (("cat", 0.99),), class_name="cat", abstained=True)
-    assert [folder_of(one) for one in (known, unknown)] == ["cat", UNSURE]
+    names = {"cat": "cat"}
+    assert [folder_of(one, names) for one in (known, unknown)] == ["cat", UNSURE]

@@ -10,7 +10,7 @@ from verydeep.checks.contact_sheets import shrink_all
 from verydeep.checks.label_errors import LabelError, LabelErrors, judge_warning
 from verydeep.data.images.member import ImageSource
 from verydeep.errors import printable
-from verydeep.system.csv_text import csv_text, digits
+from verydeep.system.csv_text import digits, write_csv
 from verydeep.system.files import write_json, write_text
 from verydeep.system.pages import render
 from verydeep.system.progress import Progress
@@ -74,7 +74,7 @@ def write_label_page(
     )
     html, table, values = (folder / name for name in WRITTEN)
     write_text(html, page)
-    write_text(table, csv_text(_rows(found)))
+    write_csv(table, _rows(found))
     write_json(values, found.to_dict())
     return html
 

@@ -11,7 +11,7 @@ from verydeep.checks.contact_sheets import choose_sheets, shrink_all
 from verydeep.checks.facts_table import ImageFacts
 from verydeep.checks.findings import Finding, Flagged
 from verydeep.errors import printable
-from verydeep.system.csv_text import csv_text
+from verydeep.system.csv_text import write_csv
 from verydeep.system.files import write_json, write_text
 from verydeep.system.pages import render
 from verydeep.system.progress import Progress
@@ -85,7 +85,7 @@ def write_page(
     )
     html, table, values = (folder / name for name in WRITTEN)
     write_text(html, page)
-    write_text(table, csv_text([COLUMNS, *_rows(report.findings)]))
+    write_csv(table, [COLUMNS, *_rows(report.findings)])
     write_json(values, report.to_dict())
     return html
 

@@ -17,8 +17,8 @@ from verydeep.data.read import Data, DataSource
 from verydeep.errors import DataError
 from verydeep.evaluation.workload import pixels_to_see, shapes_vary
 from verydeep.models.classifier import Classifier, loaded_classifier, name_of
-from verydeep.system.csv_text import csv_text
-from verydeep.system.files import write_json, write_text
+from verydeep.system.csv_text import write_csv
+from verydeep.system.files import write_json
 from verydeep.system.group.distributed import joined
 from verydeep.system.group.launch import in_several
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
@@ -152,7 +152,7 @@ def write_probe(result: ProbeResult | LabelProbeResult, folder: Path) -> None:
         DiskError: The disk is full.
     """
     write_json(folder / "probe.json", result.to_dict())
-    write_text(folder / "answers.csv", csv_text(result.answers.rows()))
+    write_csv(folder / "answers.csv", result.answers.rows())
 
 
 def features_of(

@@ -28,7 +28,7 @@ from verydeep.models.classifier import Classifier, name_of
 from verydeep.run.features import features_of
 from verydeep.run.testing.bench import load_model
 from verydeep.run.testing.overlap import run_of, seen_by
-from verydeep.system.files import make_output_folder
+from verydeep.system.files import encodable, make_output_folder
 from verydeep.system.locks import hold
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
@@ -262,7 +262,7 @@ def _by_features(
         raise InputError(f"{option('folds')} must be 2 or more, got {folds} instead")
     found = _features(pool, given, compute, progress)
     rows = {name: row for row, name in enumerate(found.files.tolist())}
-    keys = [name.encode("utf-8", "backslashreplace").decode("utf-8") for name in pool.names]
+    keys = [encodable(name) for name in pool.names]
     numbers = [number for number, key in enumerate(keys) if key in rows]
     if not numbers:
         raise DataError(f"{pool.dataset.place}: none of its images has features in these")

@@ -20,6 +20,7 @@ from verydeep.serve.answers import ImageAnswer
 from verydeep.serve.uploads import Upload
 from verydeep.serve.watch_table import SUFFIXES, Row, WatchTable, open_table
 from verydeep.system.csv_text import in_one_cell
+from verydeep.system.files import encodable
 from verydeep.system.locks import hold
 from verydeep.system.option_names import option
 
@@ -180,7 +181,7 @@ class Watcher:
             return None
         if await asyncio.to_thread(self.files.has_changed, self.watched.folder, name, before):
             return None
-        return row_of(plain(name), answer, self.served)
+        return row_of(encodable(name), answer, self.served)
 
     async def _answer(self, data: bytes) -> ImageAnswer:
         try:
@@ -224,7 +225,7 @@ class Files:
         """Return the files that have rested and are not done, in order of their names."""
         now, seen = time.monotonic(), {}
         for name in _names(folder):
-            if plain(name) in done or (state := _state(folder / name)) is None:
+            if encodable(name) in done or (state := _state(folder / name)) is None:
                 continue
             known = self._since.get(name)
             seen[name] = known if known and known[0] == state else (state, now)
@@ -255,11 +256,6 @@ def _state(path: Path) -> State | None:
     except OSError:
         return None
     return found.st_size, found.st_mtime_ns
-
-
-def plain(name: str) -> str:
-    """Return a file name as the table has it, encodable as UTF-8."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def columns_of(served: ServedModel) -> list[str]:

@@ -9,8 +9,13 @@ negative ones, are unchanged. The standard :mod:`csv` does the rest.
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from verydeep.system.files import write_atomically
 
 FORMULA = re.compile(r"'*(?:[\t\r\n]|\s*[=+\-@＝＋－＠])")
 """Beginning of text that a spreadsheet may evaluate; full-width signs count in East Asia."""
@@ -69,18 +74,40 @@ def csv_text(rows: Iterable[Sequence[object]]) -> str:
     >>> csv_text([("file", "x"), ("-a.jpg", -1.5), ("@b.jpg", digits(-2, ".1f"))])
     "file,x\n'-a.jpg,-1.5\n'@b.jpg,-2.0\n"
     """
-    lines = _Lines()
+    text = io.StringIO(newline="")
+    _write(rows, text)
+    return text.getvalue()
+
+
+def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
+    """Write rows as by :func:`csv_text` to a file in UTF-8, atomically, a row at a time.
+
+    Raises:
+        InputError: The path is not writable.
+        DiskError: The disk is full or failing.
+    """
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            _write(rows, file)
+
+    write_atomically(path, write)
+
+
+def _write(rows: Iterable[Sequence[object]], file: TextIO) -> None:
     # With this line ending, every Python version quotes a carriage return in a cell.
-    writer = csv.writer(lines, lineterminator="\r\n")
+    writer = csv.writer(_LineFeeds(file), lineterminator="\r\n")
     writer.writerows([_cell(cell) for cell in row] for row in rows)
-    return "".join(lines)
 
 
-class _Lines(list[str]):
-    """Collects lines, ending each with a line feed alone."""
+class _LineFeeds:
+    """Ends each line with a line feed alone."""
+
+    def __init__(self, file: TextIO) -> None:
+        self.file = file
 
     def write(self, line: str) -> None:
-        self.append(line.removesuffix("\r\n") + "\n")
+        self.file.write(line.removesuffix("\r\n") + "\n")
 
 
 def _cell(cell: object) -> object:

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -43,10 +44,10 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         try:
             with explained_write_errors(path, probe=temporary):
                 write(temporary)
-                _sync(temporary)
+                sync(temporary)
             temporary.chmod(usual_mode())
             temporary.replace(path)
-            _sync(path.parent)
+            sync(path.parent)
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
@@ -182,13 +183,22 @@ def clear_temporaries(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def encodable(text: str) -> str:
+    r"""Return text that UTF-8 can hold: surrogates, from file names in other encodings, as escapes.
+
+    >>> print(encodable("caf\udce9.jpg"))
+    caf\udce9.jpg
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file in UTF-8 atomically.
 
     Surrogates (from file names in other encodings) are written as escapes, which JSON reads back
     unchanged.
     """
-    content = text.encode("utf-8", "backslashreplace")
+    content = encodable(text).encode()
     write_atomically(path, lambda temporary: temporary.write_bytes(content))
 
 
@@ -202,7 +212,8 @@ def write_json_lines(path: Path, values: Iterable[Any]) -> None:
     write_text(path, "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values))
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -212,6 +223,22 @@ def _sync(path: Path) -> None:
 
 def usual_mode() -> int:
     """Return the permissions of a new file; temporary files are private instead."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
+    return 0o666 & ~_umask()
+
+
+def _umask() -> int:
+    """Return the mask of the permissions of new files.
+
+    On Linux it is read. Elsewhere it can only be set, and for a moment that is the mask of files
+    that other threads make.
+    """
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("Umask:")).split()[1], 8)
+    with _MASK_GUARD:
+        mask = os.umask(0o077)
+        os.umask(mask)
+    return mask
+
+
+_MASK_GUARD = threading.Lock()

@@ -16,6 +16,7 @@ from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.data.samples import Samples
 from verydeep.evaluation.joint_tests import block_size
 from verydeep.models.trained_net import TrainedNet
+from verydeep.system.files import encodable
 from verydeep.system.group.distributed import Group
 from verydeep.system.progress import Progress, ProgressTask
 from verydeep.transfer.describe import describe_pictures
@@ -117,7 +118,7 @@ def _share(
 def _part(
     dataset: Dataset, split: str, samples: Samples, vectors: NDArray[np.float32], faults: set[int]
 ) -> FeaturePart:
-    names = [_text(relative_name(path, dataset.root)) for path in samples.paths]
+    names = [encodable(relative_name(path, dataset.root)) for path in samples.paths]
     good = [index for index in range(len(samples)) if index not in faults]
     labels = samples.labels
     return FeaturePart(
@@ -127,8 +128,3 @@ def _part(
         np.ascontiguousarray(vectors[good]),
         tuple(names[index] for index in sorted(faults)),
     )
-
-
-def _text(name: str) -> str:
-    """Return a file name that can be encoded as UTF-8."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -11,6 +11,7 @@ from typing import Any
 from verydeep.data.images.member import ImageSource
 from verydeep.errors import printable
 from verydeep.system.device import without_secret
+from verydeep.system.files import encodable
 
 
 def table_of(
@@ -53,7 +54,7 @@ def errors_of(sources: Sequence[ImageSource], faults: Sequence[str | None]) -> l
 
 def shown(text: str) -> str:
     """Return a name without credentials of a URL, and encodable as UTF-8."""
-    return without_secret(text).encode("utf-8", "backslashreplace").decode("utf-8")
+    return encodable(without_secret(text))
 
 
 def model_id(model: str, model_hash: str) -> str:

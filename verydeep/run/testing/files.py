@@ -23,8 +23,8 @@ from verydeep.evaluation.result import Answers, EvaluationResult
 from verydeep.localization.protocol import BoxProtocol
 from verydeep.run.testing.bench import Bench
 from verydeep.run.testing.label_files import write_labels
-from verydeep.system.csv_text import csv_text, digits
-from verydeep.system.files import write_json, write_text
+from verydeep.system.csv_text import digits, write_csv
+from verydeep.system.files import write_json
 from verydeep.visualization.plots.confusion import draw_confusion
 from verydeep.visualization.plots.reliability import draw_reliability
 from verydeep.visualization.plots.style import save_figure
@@ -46,7 +46,7 @@ def write_result(result: EvaluationResult | MultiLabelResult, folder: Path) -> N
         write_labels(result, folder)
         return
     answers = result.answers
-    _write_csv(folder / "posteriors.csv", _posterior_rows(answers))
+    write_csv(folder / "posteriors.csv", _posterior_rows(answers))
     _write_classes(answers, folder)
     _write_reliability(result, folder)
 
@@ -71,7 +71,7 @@ def write_localization(result: LocalizationResult, bench: Bench, folder: Path) -
 
     net, places = bench.regressors[0], _places(bench)
     write_json(folder / "result.json", result.to_dict())
-    _write_csv(folder / "boxes.csv", _box_rows(result, net.classes))
+    write_csv(folder / "boxes.csv", _box_rows(result, net.classes))
     numbers = _numbers(result, bench, places)
     write_json(folder / "coco_truth.json", coco_truth(result.answers, net.classes, numbers))
     located = [answer.located for answer in result.answers]
@@ -159,10 +159,10 @@ def _write_classes(answers: Answers, folder: Path) -> None:
     errors = class_errors(confusion, answers.classes)
     head = [*(part.name for part in fields(ClassErrors)), "of_them"]
     rows = ((*astuple(e)[:-1], *(e.mostly_taken_for or ("", ""))) for e in errors)
-    _write_csv(folder / "classes.csv", [head, *rows])
+    write_csv(folder / "classes.csv", [head, *rows])
     counts = zip(answers.classes, confusion.tolist(), strict=True)
     table = [(name, *row) for name, row in counts]
-    _write_csv(folder / "confusion.csv", [("true class", *answers.classes), *table])
+    write_csv(folder / "confusion.csv", [("true class", *answers.classes), *table])
     save_figure(draw_confusion(confusion, answers.classes), folder / "confusion.png")
 
 
@@ -176,9 +176,5 @@ def _write_reliability(result: EvaluationResult, folder: Path) -> None:
         curves[name] = reliability(tempered, answers.labels, BINS)
     head = ("curve", *(part.name for part in fields(Bin)))
     rows = [(name, *astuple(part)) for name, bins in curves.items() for part in bins]
-    _write_csv(folder / "reliability.csv", [head, *rows])
+    write_csv(folder / "reliability.csv", [head, *rows])
     save_figure(draw_reliability(curves), folder / "reliability.png")
-
-
-def _write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
-    write_text(path, csv_text(rows))

@@ -21,8 +21,7 @@ from verydeep.evaluation.label_metrics import (
     precision_recall,
 )
 from verydeep.evaluation.multi_label import LabelAnswers, MultiLabelResult, joined_names
-from verydeep.system.csv_text import csv_text, digits
-from verydeep.system.files import write_text
+from verydeep.system.csv_text import digits, write_csv
 
 
 def write_labels(result: MultiLabelResult, folder: Path) -> None:
@@ -34,7 +33,7 @@ def write_labels(result: MultiLabelResult, folder: Path) -> None:
         "precision_recall.csv": _curve_rows(answers),
     }
     for name, rows in tables.items():
-        write_text(folder / name, csv_text(rows))
+        write_csv(folder / name, rows)
 
 
 def _posterior_rows(answers: LabelAnswers) -> Iterable[Sequence[Any]]:

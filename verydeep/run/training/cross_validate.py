@@ -21,8 +21,8 @@ from verydeep.run.training.cross_validation_result import (
 from verydeep.run.training.default_out import default_out
 from verydeep.run.training.folds_report import write_page_of
 from verydeep.run.training.train import changes_of, settings_of, train
-from verydeep.system.csv_text import csv_text
-from verydeep.system.files import make_folder, write_json, write_text
+from verydeep.system.csv_text import write_csv
+from verydeep.system.files import make_folder, write_json
 from verydeep.system.group.membership import membership
 from verydeep.system.locks import NAME as LOCK
 from verydeep.system.locks import hold
@@ -257,7 +257,7 @@ def _finish(
     posteriors = read_stored([run / POSTERIORS for run in runs])
     metrics = summarize(runs, found, posteriors)
     posteriors.write(folder / POSTERIORS)
-    write_text(folder / TABLE, csv_text(posteriors.rows()))
+    write_csv(folder / TABLE, posteriors.rows())
     write_json(folder / SUMMARY, metrics)
     result = CrossValidationResult(folder, metrics, posteriors)
     write_page_of(result)

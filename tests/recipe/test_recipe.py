@@ -451,6 +451,14 @@ def test_a_key_that_stands_there_twice_is_refused(text: str, tmp_path: Path) -> 
         load_recipe(file)
 
 
+@pytest.mark.parametrize("text", ["? [a]\n: 1\n", "training: {? {a: 1} : 2}"])
+def test_a_key_that_is_no_word_is_refused(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "odd.yaml"
+    file.write_text(text)
+    with pytest.raises(RecipeError, match="the key in line 1 is a list or a mapping"):
+        load_recipe(file)
+
+
 # ---- files ----
 
 

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from leftovers import descendants
 from tiny import recipe, strict_json
 
 import verydeep
-from verydeep.errors import DataError, InputError, MissingExtra, ModelError
+from verydeep.errors import DataError, InputError, MissingExtra, ModelError, RecipeError
 from verydeep.recipe.recipe import Recipe
+from verydeep.run.training import ray_train as ray_train_module
 from verydeep.run.training.result import TrainResult
 
 RAY = pytest.mark.skipif(
@@ -126,6 +128,38 @@ def test_a_range_that_is_none_is_refused(pictures: Path, tmp_path: Path) -> None
 def test_a_folder_with_a_run_is_refused_before_anything_starts(trained_run: Path) -> None:
     with pytest.raises(ModelError, match="already contains a run: continue it with resume=True"):
         verydeep.ray_train("digits", recipe(), trained_run)
+
+
+def test_recipes_and_models_hold_in_the_folders_of_the_workers(
+    trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers have other working directories, so a job names no file by its place in this one."""
+    jobs: list[Any] = []
+
+    def take(job: Any, *others: Any) -> dict[str, Any]:
+        jobs.append(job)
+        return {"epochs": 1}
+
+    monkeypatch.setattr(ray_train_module, "check_installed", lambda what: None)
+    monkeypatch.setattr(ray_train_module, "ray_session", lambda *words: nullcontext())
+    monkeypatch.setattr(ray_train_module, "_fit", take)
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text("training: {epochs: 5}\n")
+    Path("net").symlink_to(trained_run)
+    verydeep.ray_train("digits", "mine.yaml", "a", init_from="net")
+    verydeep.ray_train("digits", out="b", settings=["training.epochs=7", "initialize.source=net"])
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    given, automatic = jobs
+    assert isinstance(given.recipe, Recipe)
+    assert given.recipe.training.epochs == 5
+    assert automatic.recipe == "auto"
+    assert automatic.settings["training.epochs"] == 7
+    for job in jobs:
+        assert Path(job.settings["initialize.source"]).samefile(trained_run)
+    with pytest.raises(RecipeError, match="epoch"):  # told before a cluster starts
+        verydeep.ray_train("digits", out="c", settings=["training.epoch=7"])
+    assert len(jobs) == 2
 
 
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from verydeep.data.geometry import Box
 from verydeep.data.images.decode import decode
 from verydeep.data.pipeline.colour_statistics import scan
 from verydeep.data.read import read_dataset
+from verydeep.data.shards import write
 from verydeep.data.shards.paths import expand, find_shards
 from verydeep.data.shards.write import write_shards
 from verydeep.data.split_names import last_split
@@ -46,6 +47,23 @@ def test_shards_give_back_the_data_set_they_were_made_of(folder: Path, tmp_path:
         for one, other in zip(kept, original, strict=True):
             assert decode(one.path).tobytes() == decode(other.path).tobytes()
             assert one.path.read() == other.path.read_bytes()  # type: ignore[union-attr]
+
+
+def test_all_shards_are_on_the_disk_before_the_manifest_names_them(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, synced = tmp_path / "out", list[str]()
+
+    def note(path: Path) -> None:
+        assert not (out / "dataset.json").exists()
+        synced.append(path.name)
+
+    monkeypatch.setattr(write, "sync", note)
+    write_shards(read_dataset(folder), out, samples=4)
+    shards = [f".{path.name}.part" for path in out.glob("*.tar")]
+    assert len(shards) > 3
+    assert sorted(synced[:-1]) == sorted(shards)
+    assert synced[-1] == "out"  # their names
 
 
 def test_the_order_of_training_is_shuffled_once(folder: Path, tmp_path: Path) -> None:

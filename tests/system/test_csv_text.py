@@ -10,7 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verydeep.system.csv_text import csv_text, digits, guard, unguard
+from verydeep.system.csv_text import csv_text, digits, guard, unguard, write_csv
+from verydeep.system.files import encodable
+
+Factory = pytest.TempPathFactory
 
 RISKY = "=+-@\t\r\n＝＋－＠"
 NAMES = st.one_of(
@@ -30,6 +33,13 @@ def test_text_is_harmless_and_comes_back(rows: list[list[str]]) -> None:
     for cell in (cell for row in read for cell in row):
         assert cell.strip()[:1] not in set(RISKY) - set("\t\r\n") or not cell.strip()
         assert cell[:1] not in RISKY or not cell
+
+
+@given(st.lists(st.lists(NAMES | st.just("caf\udce9"), min_size=2, max_size=4), max_size=4))
+def test_a_file_has_the_same_text(tmp_path_factory: Factory, rows: list[list[str]]) -> None:
+    path = tmp_path_factory.getbasetemp() / "rows.csv"
+    write_csv(path, iter(rows))
+    assert path.read_bytes().decode() == encodable(csv_text(rows))
 
 
 @given(NAMES, NAMES)

@@ -15,8 +15,10 @@ from tiny import apart
 
 from verydeep.errors import InputError
 from verydeep.system.files import (
+    from_anywhere,
     lies_within,
     make_folder,
+    usual_mode,
     write_atomically,
     write_json,
     write_json_lines,
@@ -35,6 +37,40 @@ def test_a_new_file_stands_in_new_folders_and_alone(tmp_path: Path) -> None:
     write_text(path, "Grüße\n")
     assert path.read_bytes() == "Grüße\n".encode()
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_umask_is_never_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a moment, files of other threads would be open to everybody, or to nobody."""
+    before = os.umask(0o027)
+    try:
+        monkeypatch.setattr(os, "umask", None)
+        write_text(tmp_path / "file", "text")
+    finally:
+        monkeypatch.undo()
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+
+
+def test_where_the_system_does_not_tell_the_umask_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(path: Path) -> str:
+        raise OSError(path)
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    before = os.umask(0o027)
+    try:
+        assert usual_mode() == usual_mode() == 0o640
+    finally:
+        os.umask(before)
+
+
+def test_places_hold_in_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("here").touch()
+    given = ["here", Path("here"), "vgg16", None, "there/photo.jpg"]
+    found = [from_anywhere(place) for place in given]
+    assert found == [tmp_path / "here", tmp_path / "here", *given[2:]]
 
 
 def test_a_writer_that_fails_leaves_the_old_file(tmp_path: Path) -> None:

@@ -153,6 +153,23 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["file"]
 
 
+def test_a_folder_that_its_holder_removes_meanwhile_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, removals = tmp_path / "new", iter(range(3))
+    opened = os.open
+
+    def open_too_late(path: Path, *flags: int) -> int:
+        if path == folder / NAME and next(removals, None) is not None:
+            folder.rmdir()
+        return opened(path, *flags)
+
+    monkeypatch.setattr(os, "open", open_too_late)
+    with hold(folder):
+        assert (folder / NAME).is_file()
+    assert next(removals, None) is None
+
+
 def test_who_will_be_done_in_a_moment_is_waited_for(tmp_path: Path) -> None:
     with holder(tmp_path, brief=True) as other:
         timer = threading.Timer(1.5 * locks.PATIENCE, other.end.send, [None])

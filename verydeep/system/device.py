@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from verydeep.errors import InputError
+from verydeep.system.control_groups import core_limit, memory_left
 from verydeep.system.engine_names import AUTO, FOREIGN, KINDS, TORCH, check_engine, check_precision
 from verydeep.system.group.membership import Membership, membership
 from verydeep.system.option_names import option
@@ -153,17 +154,22 @@ def processor_features() -> frozenset[str]:
 
 
 def available_memory(device: torch.device) -> int:
-    """Return the free memory of the device in bytes; 4 GiB if unknown."""
+    """Return the free memory of the device in bytes; 4 GiB if unknown.
+
+    In a container it is what the container may still take.
+    """
     if device.type == "cuda":
         import torch
 
         return torch.cuda.mem_get_info(device)[0]
+    left = memory_left()
     try:
         text = Path("/proc/meminfo").read_text()
         kilobytes = next(line for line in text.splitlines() if line.startswith("MemAvailable"))
-        return int(kilobytes.split()[1]) * 1024
+        free = int(kilobytes.split()[1]) * 1024
     except (OSError, StopIteration):
-        return 4 * 2**30
+        return 4 * 2**30 if left is None else left
+    return free if left is None else min(free, left)
 
 
 def usable_cores(place: Membership | None = None) -> int:
@@ -183,7 +189,8 @@ def usable_cores(place: Membership | None = None) -> int:
 def machine_cores() -> int:
     """Return the number of processor cores that the system lets this process use."""
     affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return min(cores, core_limit() or cores)
 
 
 def processor_name() -> str:

@@ -12,9 +12,11 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from verydeep.errors import DiskError, InputError, VeryDeepError
+
+T = TypeVar("T")
 
 TEMPORARY = ".tmp"
 
@@ -162,6 +164,17 @@ def check_writable(folder: Path) -> None:
     there = next((path for path in (folder, *folder.absolute().parents) if path.exists()), folder)
     with explained_write_errors(folder), tempfile.TemporaryFile(dir=there) as file:
         file.write(b"room")
+
+
+def from_anywhere(place: T) -> T | Path:
+    """Return the path of a file or folder as it holds in any working directory.
+
+    Args:
+        place: Whatever else it is, such as a name or a loaded data set, is returned as it is.
+    """
+    if isinstance(place, str | Path) and (path := Path(place).expanduser()).exists():
+        return path.absolute()
+    return place
 
 
 def lies_within(path: Path, folder: Path) -> bool:

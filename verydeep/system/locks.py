@@ -38,8 +38,11 @@ PAUSE = 0.05
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
 """Errors of a file system without locks."""
 
-_NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
-"""Prevents overwriting the target of a link in a folder from elsewhere."""
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
+"""To open the file; never through a link, whose target would be overwritten."""
+
+_REMOVALS = 20
+"""Removals of the folder, one after the other, that are waited for."""
 
 _TAKEN = {errno.EACCES, errno.EAGAIN}
 """Errors if another process holds the lock."""
@@ -151,8 +154,12 @@ def _take(folder: Path, path: Path, patience: float) -> int:
 
 def _open(folder: Path, path: Path) -> int:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | _NO_LINKS, 0o666)
+        # A holder that made the folder removes it on release, perhaps right after it is seen here.
+        for _ in range(_REMOVALS):
+            with contextlib.suppress(FileNotFoundError):
+                folder.mkdir(parents=True, exist_ok=True)
+                return os.open(path, _FLAGS, 0o666)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):  # not the user's fault
             raise

@@ -14,10 +14,12 @@ class _Loader(yaml.SafeLoader):
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: set[str] = set()
     for key, _ in node.value:
+        line = key.start_mark.line + 1
+        if not isinstance(key, yaml.ScalarNode):
+            raise yaml.YAMLError(f"the key in line {line} is a list or a mapping, not a word")
         if key.value in seen:
-            line = key.start_mark.line + 1
             raise yaml.YAMLError(f"the key {key.value!r} is repeated in line {line}")
-        seen.add(str(key.value))
+        seen.add(key.value)
     return loader.construct_mapping(node, deep=True)
 
 
@@ -28,7 +30,7 @@ def parse_yaml(text: str) -> Any:
     """Parse YAML.
 
     Raises:
-        yaml.YAMLError: The text is not valid YAML, or a key is repeated.
+        yaml.YAMLError: The text is not valid YAML, or a key is repeated or no single value.
     """
     return yaml.load(text, _Loader)  # noqa: S506 - a safe loader
 

@@ -28,7 +28,7 @@ from verydeep.data.samples import Sample, Samples
 from verydeep.data.shards.manifest import DIGITS, NAME, Colours, Manifest, ShardEntry, SplitEntry
 from verydeep.data.shards.tar import BLOCK
 from verydeep.errors import DataError, PictureError, printable
-from verydeep.system.files import explained_write_errors, make_output_folder, write_json
+from verydeep.system.files import explained_write_errors, make_output_folder, sync, write_json
 from verydeep.system.locks import NAME as LOCK
 from verydeep.system.locks import hold
 from verydeep.system.progress import Progress
@@ -133,6 +133,7 @@ def _write(writing: _Writing, progress: Progress) -> Written:
         with explained_write_errors(folder):
             for split in dataset.splits:
                 writing.write(split, progress)
+            sync(folder)  # a manifest names no shard that a power failure could take away
         manifest = _manifest(writing)
         write_json(folder / NAME, manifest.model_dump(mode="json"))
     except BaseException:
@@ -279,6 +280,7 @@ class _Shards:
             return
         archive, path = self._open
         archive.close()
+        sync(path)
         final = self.folder / f"{self.split}-{len(self.written):06}.tar"
         path.rename(final)
         self.bytes += final.stat().st_size

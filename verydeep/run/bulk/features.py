@@ -9,7 +9,7 @@ from verydeep.run.bulk.bulk import run_bulk
 from verydeep.run.bulk.result import BulkResult
 from verydeep.run.bulk.settings import PART_SIZE, Cluster
 from verydeep.run.bulk.vectors import FeaturesWork
-from verydeep.run.bulk.work import place_of
+from verydeep.system.files import from_anywhere
 from verydeep.system.progress import ProgressWish, choose_progress
 from verydeep.system.settings import Compute
 from verydeep.transfer.descriptor import Descriptor
@@ -54,9 +54,9 @@ def bulk_features(
         MissingExtra: Ray, or a package for a table or a URL, is not installed.
     """
     check_models(model, torchvision="vgg")
-    name = str(model)
+    name, place = str(model), str(from_anywhere(str(model)))
     return run_bulk(
-        FeaturesWork(name, place_of(name), Compute.of(compute), descriptor or Descriptor()),
+        FeaturesWork(name, place, Compute.of(compute), descriptor or Descriptor()),
         source,
         Path(out).expanduser(),
         column=column,

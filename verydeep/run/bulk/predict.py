@@ -10,7 +10,7 @@ from verydeep.run.bulk.bulk import run_bulk
 from verydeep.run.bulk.predictions import PredictWork
 from verydeep.run.bulk.result import BulkResult
 from verydeep.run.bulk.settings import PART_SIZE, Cluster, check_count
-from verydeep.run.bulk.work import place_of
+from verydeep.system.files import from_anywhere
 from verydeep.system.progress import ProgressWish, choose_progress
 from verydeep.system.settings import Compute
 
@@ -68,9 +68,9 @@ def bulk_predict(
     """
     check_count("top", top)
     check_models(model, torchvision="any")
-    name = str(model)
+    name, place = str(model), str(from_anywhere(str(model)))
     return run_bulk(
-        PredictWork(name, place_of(name), Compute.of(compute), top, scales, flip),
+        PredictWork(name, place, Compute.of(compute), top, scales, flip),
         source,
         Path(out).expanduser(),
         column=column,

@@ -8,7 +8,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from verydeep.data.images.member import ImageSource
@@ -42,12 +41,6 @@ class Fault(NamedTuple):
 
     text: str
     machine: bool
-
-
-def place_of(model: str) -> str:
-    """Return a model's path as it holds in any folder; a name is unchanged."""
-    path = Path(model).expanduser()
-    return str(path.absolute()) if path.exists() else model
 
 
 @dataclass

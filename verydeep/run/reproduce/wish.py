@@ -17,6 +17,7 @@ from verydeep.study.claims import claims as claims_of
 from verydeep.study.conditions import INITIALISATIONS, Initialisation
 from verydeep.study.plan import Part, make_plan
 from verydeep.study.recipes import read_settings
+from verydeep.system.files import from_anywhere
 from verydeep.system.option_names import option, placeholder
 from verydeep.system.settings import Compute
 
@@ -85,7 +86,8 @@ class Wish:
         if others.get("ray") is not None:
             check_installed(f"{option('ray')}")
             # Workers have other working directories.
-            data, others["transfer_data"] = _whole(data), _whole(others.get("transfer_data"))
+            data = from_anywhere(data)
+            others["transfer_data"] = from_anywhere(others.get("transfer_data"))
             out = Path(out).expanduser().absolute()
         way = _initialisation(initialise)
         return cls(
@@ -104,12 +106,6 @@ class Wish:
         """Return the parts of the study with the seeds of a budget."""
         needs = (need for claim in self.claims for need in claim.needs)
         return make_plan(needs, range(budget.seeds))
-
-
-def _whole(data: Any) -> Any:
-    """Return data with the whole path, if they are a file or folder."""
-    is_path = isinstance(data, str | Path) and Path(data).expanduser().exists()
-    return Path(data).expanduser().absolute() if is_path else data
 
 
 def _check_transfer(groups: tuple[str, ...], data: Data | None) -> None:

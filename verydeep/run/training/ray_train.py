@@ -16,13 +16,13 @@ from typing import Any
 
 from verydeep.data.read import Data, DataSource
 from verydeep.errors import InputError, MachineError, TrainingStopped, plural
-from verydeep.recipe.auto import AUTO
+from verydeep.recipe.auto import AUTO, Said
 from verydeep.recipe.recipe import Recipe
 from verydeep.run.ray_session import check_installed, ray_session
 from verydeep.run.training.default_out import default_out
 from verydeep.run.training.result import TrainResult
-from verydeep.run.training.train import train
-from verydeep.system.files import make_folder
+from verydeep.run.training.train import changes_of, settings_of, train
+from verydeep.system.files import from_anywhere, make_folder
 from verydeep.system.group.distributed import joined
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
@@ -89,16 +89,8 @@ def ray_train(
     run = RunFolder(folder)
     with run.opened(resume=resume):
         pass  # refused here, before any worker starts
-    if isinstance(data, str | Path) and Path(data).expanduser().exists():
-        data = Path(data).expanduser().absolute()
-    job = _Job(
-        data,
-        recipe,
-        folder,
-        layout,
-        settings if isinstance(settings, Mapping | None) else list(settings),
-        keywords,
-    )
+    said, chosen = settings_of(recipe, changes_of(settings, keywords))
+    job = _Job(from_anywhere(data), *_from_anywhere(said, chosen), folder, layout)
     make_folder(folder / _RAYS_FILES)
     job.progress.path.unlink(missing_ok=True)
     shown = choose_progress(progress)
@@ -116,11 +108,10 @@ class _Job:
     """A call of :func:`verydeep.train` for the workers."""
 
     data: Data
-    recipe: Recipe | str | Path
+    recipe: Recipe | str
+    settings: Mapping[str, Any]
     folder: Path
     layout: str | None
-    settings: Mapping[str, Any] | list[str] | None
-    keywords: Mapping[str, Any]
 
     @property
     def progress(self) -> FileProgress:
@@ -143,8 +134,17 @@ class _Job:
                 layout=self.layout,
                 settings=self.settings,
                 progress=progress,
-                **self.keywords,
             )
+
+
+def _from_anywhere(said: Said, chosen: Recipe | None) -> tuple[Recipe | str, dict[str, Any]]:
+    """Return a recipe and settings that mean the same in the workers' own working directories."""
+    source = said.get("initialize", {}).get("source")
+    moved = {} if source is None else {"initialize.source": str(from_anywhere(source))}
+    if chosen is not None:
+        return chosen, moved
+    given = {f"{section}.{key}": value for section in said for key, value in said[section].items()}
+    return AUTO, given | moved
 
 
 def _work(config: dict[str, _Job]) -> dict[str, Any]:

@@ -35,6 +35,22 @@ def test_weights_are_those_of_scikit_learn(labels: list[int]) -> None:
     np.testing.assert_allclose(ours, theirs)
 
 
+@given(labels=some_labels, seed=st.integers(0, 5))
+def test_draws_are_those_of_one_class_after_the_other(labels: list[int], seed: int) -> None:
+    generator, truth = np.random.default_rng(seed), np.array(labels)
+    present = sorted(set(labels))
+    quota = dict.fromkeys(present, len(labels) // len(present))
+    for more in generator.permutation(len(present))[: len(labels) % len(present)]:
+        quota[present[more]] += 1
+    expected: list[int] = []
+    for label in present:
+        mine = np.array([place for place, one in enumerate(labels) if one == label])
+        rounds = -(-quota[label] // len(mine))
+        each = [generator.permutation(mine) + len(truth) * t for t in range(rounds)]
+        expected += [number for one in each for number in one.tolist()][: quota[label]]
+    assert balanced_draws(labels, np.random.default_rng(seed)).tolist() == expected
+
+
 def test_weights_average_to_one_over_the_pictures() -> None:
     labels = [0] * 7 + [1] * 2 + [2]
     weights = class_weights(labels, 3)

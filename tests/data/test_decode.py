@@ -21,8 +21,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from verydeep.data.images.decode import QUIET, decode, to_tensor
+from verydeep.data.images.decode import QUIET, decode, to_tensor, upright_size
 from verydeep.data.images.formats import SUFFIXES
+from verydeep.data.images.inputs import list_pictures
 from verydeep.data.images.limits import MAX_PIXELS, Metered
 from verydeep.errors import Interrupted, PictureError, printable
 
@@ -262,6 +263,17 @@ def test_orientation(kind: str, orientation: int) -> None:
     assert np.array_equal(np.asarray(picture), COLOURS)
     assert picture.getexif().get(0x0112, 1) == 1
     assert not picture.info
+
+
+@pytest.mark.parametrize("orientation", STORED)
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF", "JPEG"])
+def test_sides_and_opened_images_are_upright(kind: str, orientation: int) -> None:
+    stored = Image.fromarray(np.ascontiguousarray(STORED[orientation](COLOURS)))
+    data = encode(stored, kind, exif=oriented(orientation))
+    assert upright_size(data) == COLOURS.shape[:2]
+    with Image.open(io.BytesIO(data)) as opened:
+        (given,) = list_pictures(opened)
+        assert np.array_equal(np.asarray(given), pixels(data))
 
 
 @pytest.mark.parametrize("orientation", STORED)

@@ -109,7 +109,7 @@ def test_the_papers_best_test_of_one_net() -> None:
         "views: 5x5 crops of 224x224 on a regular grid, with mirror images: 50 a scale",
         "answers densely: as convolutions",
         "scores averaged over the positions of a map, before the softmax",
-        "soft-max",
+        "softmax",
         "posteriors averaged over mirror images, then crops, then dense and crops, then scales",
     )
 
@@ -120,7 +120,7 @@ def test_the_plainest_test_has_nothing_to_average() -> None:
         "pixel; bilinear, antialiased",
         "views: the central 64x64 crop: 1 a scale",
         "scores averaged over the positions of a map, before the softmax",
-        "soft-max",
+        "softmax",
     )
 
 
@@ -194,7 +194,7 @@ def test_the_three_averages_in_words(
 
     paper = (
         "scores averaged over the positions of a map, before the softmax",
-        "soft-max",
+        "softmax",
         f"posteriors averaged {listed}",
     )
     assert found("paper") == (paper if over else paper[:2])
@@ -225,7 +225,7 @@ def test_of_several_nets_each_step_names_its_own_and_the_averages_are_common() -
         "net E: views: the whole image, with mirror images: 2 a scale",
         "net E: answers densely: by sliding",
         "scores averaged over the positions of a map, before the softmax",
-        "soft-max",
+        "softmax",
         "posteriors averaged over mirror images, then scales, then nets",
     )
 

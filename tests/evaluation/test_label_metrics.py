@@ -93,7 +93,11 @@ def test_f1_is_that_of_sklearn(pair: Pair) -> None:
     np.testing.assert_allclose(ours.f1_of(counts.sum(1)), micro)
 
 
-def test_the_interval_is_a_bootstrap_of_images() -> None:
+@pytest.mark.parametrize("at_once", [1, 150, ours.AT_ONCE])
+def test_the_interval_is_a_bootstrap_of_images(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ours, "AT_ONCE", at_once)
     generator = np.random.default_rng(3)
     truth = generator.random((60, 3)) < 0.4
     scores = (truth + generator.normal(0, 1, truth.shape)).round(1)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from verydeep.evaluation.metrics import log_loss, topk_error
+from verydeep.evaluation.metrics import likeliest, log_loss, topk_error
 
 
 def posteriors(generator: np.random.Generator, count: int, classes: int) -> torch.Tensor:
@@ -70,6 +70,19 @@ def test_of_equal_classes_the_first_come_first(table: list, k: int) -> None:
     labels = torch.tensor([label for _, label in table])
     missed = sum(rank(row, label) >= k for row, label in table)
     assert topk_error(likely, labels, k) == pytest.approx(100 * missed / len(table))
+
+
+@given(table=tables, k=st.integers(1, 8), strange=st.sampled_from([0.25, math.nan, math.inf]))
+def test_the_likeliest_are_the_first_of_all_in_order(table: list, k: int, strange: float) -> None:
+    likely = np.array([row for row, _ in table], np.float32)
+    likely[likely == 0.25] = strange
+    in_order = np.argsort(-likely, axis=1, kind="stable")[:, :k]
+    known = ~np.isnan(likely).any(1)
+    found = likeliest(likely, k)
+    assert found.dtype == np.int64
+    assert found.shape == in_order.shape
+    np.testing.assert_array_equal(found[known], in_order[known])
+    assert len(likeliest(likely[:0], k)) == 0
 
 
 def test_a_large_set_is_counted_exactly() -> None:

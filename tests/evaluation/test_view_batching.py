@@ -189,6 +189,10 @@ def test_the_seconds_of_every_part_are_told() -> None:
     shades_mixed(Shades(), plain(3, 16, 24), *parts, seconds=seconds)
     assert set(seconds) == set(parts)
     assert all(spent > 0 for spent in seconds.values())
+    before = dict(seconds)
+    shades_mixed(Shades(), plain(3, 16, 24), parts[0], seconds=seconds)  # other images
+    assert seconds[parts[0]] > before.pop(parts[0])
+    assert before.items() <= seconds.items()
 
 
 class Count:

@@ -133,7 +133,7 @@ def test_what_was_measured_is_a_table_with_intervals_and_no_python() -> None:
         "scales": [32, 48],
         "flip": True,
         "split": "test",
-        "steps": ["rescale: to Q", "soft-max"],
+        "steps": ["rescale: to Q", "softmax"],
         "models": ["A"],
         "calibrated": None,
     }

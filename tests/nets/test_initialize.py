@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from torch.nn.init import _calculate_fan_in_and_fan_out as torch_fans
 
 from verydeep.errors import InputError
+from verydeep.nets.googlenet import googlenet
 from verydeep.nets.initialize import LAST_LAYER_GAIN, copy_layers, fans, initialize
 from verydeep.nets.table import NAMES
 from verydeep.nets.vgg import VGG
@@ -29,6 +30,10 @@ def weighted(net: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
         for name, module in net.named_modules()
         if isinstance(module, nn.Conv2d | nn.Linear)
     }
+
+
+def is_convolution(module: nn.Module) -> bool:
+    return isinstance(module, nn.Conv2d)
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -54,6 +59,13 @@ def test_weights_are_normal_with_the_variance_of_the_formula(name: str, scheme: 
         assert abs(weight.mean()) < 5 / math.sqrt(n), layer
         assert abs(weight.square().mean() - 1) < 5 * math.sqrt(2 / n), layer
         assert abs(weight.pow(4).mean() - 3) < 5 * math.sqrt(96 / n), layer
+
+
+def test_convolutions_without_a_head_have_no_last_layer_to_weaken() -> None:
+    net = VGG("A", 0, input_size=64, width=0.25)
+    initialize(net, "he", generator=seeded(0))
+    last = [*weighted(net).values()][-1].weight
+    assert last.std().item() == pytest.approx(math.sqrt(2 / torch_fans(last)[0]), rel=0.02)
 
 
 def test_the_papers_variance_can_be_set() -> None:
@@ -292,6 +304,19 @@ def test_batch_statistics_travel_with_their_convolution() -> None:
     assert torch.equal(norm.running_var, source.running_var)
     assert norm.num_batches_tracked == source.num_batches_tracked == 1
     assert not torch.equal(b.features.norm4_1.running_var, a.features.norm4_1.running_var)
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+def test_between_googlenets_of_which_one_is_normalised_no_convolution_is_copied(
+    normalized: bool,
+) -> None:
+    source, target = (googlenet(4, width=0.05, batch_norm=n) for n in (normalized, not normalized))
+    report = copy_layers(source, target, "all")
+    copied = {one.layer for one in report if one.copied}
+    assert copied
+    assert not copied & {one.layer for one in report if "normalised" in one.why}
+    names = {name.partition(".")[2] for name, m in target.named_modules() if is_convolution(m)}
+    assert {one.layer for one in report if "normalised" in one.why} == names
 
 
 @pytest.mark.parametrize("norm", [None, "batch"])

@@ -119,6 +119,40 @@ def test_what_a_box_regressor_cannot_have_is_refused(setting: str, fault: str) -
     assert found.startswith(fault)
 
 
+@pytest.mark.parametrize(
+    ("setting", "fault"),
+    [
+        ("test.scales=[256,256]", "test.scales: each test scale once, got 256, 256"),
+        ("test.scales=[]", "test.scales: a protocol needs at least one test scale"),
+        ("test.grid=[0,5]", "test.grid: a grid has 1 to 100 rows and columns, got 0x5"),
+        ("test.grid=[500,5]", "test.grid: a grid has 1 to 100 rows and columns, got 500x5"),
+    ],
+)
+def test_a_test_that_cannot_be_is_refused_before_the_training(setting: str, fault: str) -> None:
+    (found,) = refused(setting)
+    assert found.startswith(fault)
+
+
+@pytest.mark.parametrize(
+    "setting", ["data.crop=area", "test.protocol=ten-crop", "test.protocol=googlenet"]
+)
+def test_what_volumes_cannot_have_is_refused(setting: str) -> None:
+    (found,) = refused(setting, source="demo-volumes")
+    assert "for volumes" in found
+    assert found.startswith(setting.partition("=")[0])
+
+
+@pytest.mark.parametrize(("protocol", "views"), [("googlenet", 144), ("ten-crop", 10)])
+def test_the_final_test_has_the_scales_of_its_protocol(protocol: str, views: int) -> None:
+    for size in (224, 96):
+        settings = {"net.input_size": size, "test.protocol": protocol, "data.train_scale": 256}
+        how = load_recipe("paper", settings).test_protocol
+        shown = [kind(q, 2 * q, size) for q in how.used_scales for kind in how.kinds]
+        assert sum(map(len, shown)) == views
+    one = load_recipe("paper", {"test.protocol": protocol, "test.scales": [300]}).test_protocol
+    assert one.used_scales == (300,)
+
+
 def test_a_crop_size_that_a_classifier_will_tell_is_not_guessed() -> None:
     small = ["test.scales=[64]", "initialize.source=runs/a"]
     assert load_recipe("localization", small).test_scales == (64,)
@@ -250,7 +284,10 @@ recipes = st.fixed_dictionaries(
             },
         ),
         "test": st.fixed_dictionaries(
-            {}, optional={"scales": st.lists(st.integers(224, 999), min_size=1).map(tuple)}
+            {},
+            optional={
+                "scales": st.lists(st.integers(224, 999), min_size=1, unique=True).map(tuple)
+            },
         ),
     },
 )

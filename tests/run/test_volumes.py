@@ -27,6 +27,7 @@ from verydeep.recipe.recipe import load_recipe
 from verydeep.run.bulk.predictions import PredictWork
 from verydeep.run.bulk.vectors import FeaturesWork
 from verydeep.run.photograph_figures import photograph_figures
+from verydeep.run.testing.walkthrough import explain_test
 from verydeep.run.training.auto import choose_recipe
 from verydeep.run.training.machine_settings import suit_dimensions, suit_machine
 from verydeep.run.training.net_and_optimizer import make_net
@@ -156,6 +157,8 @@ def test_what_is_of_images_is_refused(run: Path, data: Path, tmp_path: Path) -> 
         verydeep.export(run, tmp_path / "f.onnx", progress=False)
     with pytest.raises(ModelError, match=for_volumes("a figure")):
         photograph_figures(run, tmp_path / "figures", progress=False)
+    with pytest.raises(ModelError, match=for_volumes("a test step by step")):
+        explain_test(run, picture=next((data / "test").rglob("*.npy")))
     with pytest.raises(ModelError, match=for_volumes("bulk")):
         PredictWork(str(run), str(run), Compute(), 5, None, None).load(10)
     with pytest.raises(ModelError, match=for_volumes("bulk")):

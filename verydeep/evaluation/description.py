@@ -91,9 +91,7 @@ def steps(
     found = _steps(models, protocols)
     if activation == "softmax":
         return tuple(found)
-    return tuple(
-        step.replace("softmax", activation).replace("soft-max", activation) for step in found
-    )
+    return tuple(step.replace("softmax", activation) for step in found)
 
 
 def _steps(models: Sequence[Described], protocols: Sequence[TestProtocol]) -> Iterator[str]:
@@ -134,7 +132,7 @@ def _averages(protocol: TestProtocol, nets: int, scales: int) -> Iterator[str]:
     match protocol.average:
         case "paper":
             yield "scores averaged over the positions of a map, before the softmax"
-            yield "soft-max"
+            yield "softmax"
             if over:
                 yield f"posteriors averaged {over_all}"
         case "scores":

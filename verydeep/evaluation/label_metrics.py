@@ -17,6 +17,9 @@ CLOSEST = 2.0**-25
 RESAMPLES = 200
 """Bootstrap samples of an interval."""
 
+AT_ONCE = 2**24
+"""Weights of images in resamples held in memory at once."""
+
 Values = NDArray[np.float64]
 
 
@@ -172,15 +175,17 @@ def resampled_means(
     """
     scores, true = np.asarray(posteriors), np.asarray(truth, bool)
     images = len(scores)
-    drawn = np.random.default_rng(seed).integers(images, size=(resamples, images))
-    weights = np.stack([np.bincount(row, minlength=images) for row in drawn]).astype(np.float64)
-    by_class = [
-        weighted_precisions(scores[:, label], true[:, label], weights)
-        for label in np.flatnonzero(true.any(0))
-    ]
-    if not by_class:
-        return np.full(resamples, np.nan)
-    return np.array([mean_of_known(values) for values in np.stack(by_class, 1)], np.float64)
+    generator, found = np.random.default_rng(seed), list[float]()
+    known = np.flatnonzero(true.any(0))
+    while len(found) < resamples:  # in blocks: all at once would not fit into memory
+        block = min(resamples - len(found), max(1, AT_ONCE // images))
+        drawn = generator.integers(images, size=(block, images))
+        weights = np.stack([np.bincount(row, minlength=images) for row in drawn]).astype(float)
+        by_class = [weighted_precisions(scores[:, c], true[:, c], weights) for c in known]
+        found += (
+            [mean_of_known(row) for row in np.stack(by_class, 1)] if by_class else [np.nan] * block
+        )
+    return np.array(found, np.float64)
 
 
 def counts_of(predicted: ArrayLike, truth: ArrayLike) -> NDArray[np.int64]:

@@ -27,7 +27,26 @@ def likeliest(posteriors: ArrayLike, k: int) -> NDArray[np.int64]:
     Returns:
         int64 (N, min(k, K)).
     """
-    return np.argsort(-np.asarray(posteriors), axis=1, kind="stable")[:, :k]
+    likely: NDArray[Any] = np.asarray(posteriors)
+    if k == 1 and likely.shape[1]:
+        return np.asarray(likely.argmax(1)[:, None])
+    if k >= likely.shape[1]:
+        return _ranked(likely)
+    # Those above the k-th largest value, and as many of those equal to it as there is room for.
+    least = np.partition(likely, -k, axis=1)[:, -k, None]
+    found = np.empty((len(likely), k), np.int64)
+    chosen = likely >= least
+    simple = chosen.sum(1) == k
+    classes = np.nonzero(chosen[simple])[1].reshape(-1, k)  # ascending
+    order = _ranked(np.take_along_axis(likely[simple], classes, 1))
+    found[simple] = np.take_along_axis(classes, order, 1)
+    found[~simple] = _ranked(likely[~simple])[:, :k]  # ties at the k-th, or not a number
+    return found
+
+
+def _ranked(values: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the columns in descending order of their values; ties in ascending order."""
+    return np.argsort(-values, axis=1, kind="stable")
 
 
 def topk_error(posteriors: ArrayLike, labels: ArrayLike, k: int) -> float:

@@ -179,7 +179,8 @@ def mix_answers(
                     note = _Note(picture.index, part, times / shown.total())
                     together.add(part.net, view, pixels, (picture.index, part.scale), note)
     if seconds is not None:
-        seconds.update(mixer.seconds)
+        for group, taken in mixer.seconds.items():
+            seconds[group] = seconds.get(group, 0.0) + taken
     return mixer.total
 
 

@@ -113,14 +113,14 @@ class Record:
     @staticmethod
     def of(answers: Answers, decisions: Decisions | None = None) -> Record:
         """Return the record of a test's answers, and of decisions about them."""
-        likely = answers.posteriors.astype(np.float64)
-        guesses = likeliest(answers.posteriors, KEPT)
+        likely, labels = answers.posteriors, answers.labels
+        guesses = likeliest(likely, KEPT)
         return Record(
             answers.names,
-            answers.labels,
-            np.take_along_axis(likely, answers.labels[:, None], 1)[:, 0],
+            labels,
+            np.take_along_axis(likely, labels[:, None], 1)[:, 0].astype(np.float64),
             guesses,
-            np.take_along_axis(likely, guesses, 1),
+            np.take_along_axis(likely, guesses, 1).astype(np.float64),
             answers.classes,
             Decided.of(decisions, answers.labels) if decisions else None,
         )

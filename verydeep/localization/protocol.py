@@ -45,10 +45,10 @@ class Merging:
 
 
 USUAL = Merging()
+"""Default limits of merging."""
 
 CORRECT_ABOVE = 0.5
 """IoU with the true box above which a box is correct."""
-"""Default limits of merging."""
 
 
 class Strided(Scaled, Interface):

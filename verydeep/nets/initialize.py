@@ -45,7 +45,7 @@ def initialize(
         scheme: ``he`` is N(0, 2/fan_in) (He et al. 2015, for ReLU); ``glorot`` is
             N(0, 2/(fan_in + fan_out)) (Glorot & Bengio 2010); ``normal`` is N(0, variance), the
             paper's; ``uniform`` is U(−2.4/fan_in, 2.4/fan_in) (LeCun et al. 1989). In scheme
-            ``he`` the last layer is scaled by ``LAST_LAYER_GAIN``.
+            ``he`` the last layer of a net with classes is scaled by ``LAST_LAYER_GAIN``.
         variance: Variance (not standard deviation) of scheme ``normal``, 1e-2 as published.
         generator: Random generator; None means torch's global one.
 
@@ -57,13 +57,14 @@ def initialize(
         listed = f"{', '.join(known[:-1])} or {known[-1]}"
         raise InputError(f"initialisation must be {listed}, got {scheme!r} instead")
     layers = [m for m in net.modules() if isinstance(m, Convolution | nn.Linear)]
+    last = layers[-1] if getattr(net, "num_classes", 1) else None
     for layer in layers:
         fan_in, fan_out = fans(layer.weight)
         if scheme == "uniform":
             layer.weight.uniform_(-2.4 / fan_in, 2.4 / fan_in, generator=generator)
         else:
             std = _STD[scheme](fan_in, fan_out, variance)
-            if layer is layers[-1] and scheme == "he":
+            if layer is last and scheme == "he":
                 std *= LAST_LAYER_GAIN
             layer.weight.normal_(0.0, std, generator=generator)
         if layer.bias is not None:
@@ -141,8 +142,9 @@ def copy_layers(
     if unknown := reasons.keys() - wanted.keys():
         raise InputError(f"the net has no layer {', '.join(sorted(unknown))} to refuse")
     if _normalized(source) != _normalized(target):
-        convolutions = (name for name in wanted if name.startswith("conv"))
-        reasons = dict.fromkeys(convolutions, "only one of the nets is normalised") | reasons
+        reasons = (
+            dict.fromkeys(_convolutions(target), "only one of the nets is normalised") | reasons
+        )
     report = []
     for name, (prefix, tensors) in wanted.items():
         why = reasons.get(name) or _missing(name, layers, given)
@@ -162,10 +164,20 @@ def copy_layers(
 def _weight_layers(net: nn.Module) -> dict[str, tuple[str, dict[str, Tensor]]]:
     """Return full name and parameters of every layer by its name within its part of the net."""
     return {
-        path.partition(".")[2] or path: (path, dict(module.named_parameters()))
+        _name_in_part(path): (path, dict(module.named_parameters()))
         for path, module in net.named_modules()
         if isinstance(module, Convolution | nn.Linear)
     }
+
+
+def _convolutions(net: nn.Module) -> list[str]:
+    """Return the names of the convolutions within their part of the net."""
+    named = net.named_modules()
+    return [_name_in_part(path) for path, module in named if isinstance(module, Convolution)]
+
+
+def _name_in_part(path: str) -> str:
+    return path.partition(".")[2] or path
 
 
 def _normalized(net: nn.Module) -> bool:

@@ -6,7 +6,16 @@ from collections.abc import Iterable
 
 from verydeep.errors import InputError, did_you_mean
 
-KEYWORDS = ("num_classes", "batch_norm", "input_size", "channels", "width", "hidden", "dropout")
+KEYWORDS = (
+    "num_classes",
+    "batch_norm",
+    "input_size",
+    "channels",
+    "width",
+    "hidden",
+    "dropout",
+    "dimensions",
+)
 
 ELSEWHERE = {
     "classes": "num_classes",

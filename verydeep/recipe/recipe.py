@@ -23,7 +23,9 @@ from pydantic import (
 
 from verydeep.errors import RecipeError, did_you_mean
 from verydeep.evaluation.protocol import (
+    OWN_SCALES,
     TestProtocol,
+    in_proportion,
     multiple_scales,
     single_scale,
 )
@@ -73,9 +75,11 @@ class Recipe(Section):
 
     @property
     def test_protocol(self) -> TestProtocol:
-        """Protocol of the final test, at the recipe's scales."""
-        test = self.test
-        return TestProtocol(test.protocol, self.test_scales, test.flip, test.grid, test.average)
+        """Protocol of the final test, at the recipe's scales or those of the protocol."""
+        test, scales = self.test, self.test_scales
+        if test.scales is None and (own := OWN_SCALES.get(test.protocol)):
+            scales = in_proportion(own, self.net.input_size)
+        return TestProtocol(test.protocol, scales, test.flip, test.grid, test.average)
 
     def replace(self, **settings: Any) -> Recipe:
         """Return a recipe with other values, given by dotted path with ``__`` for the dot.

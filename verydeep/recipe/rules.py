@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from verydeep.errors import InputError
+from verydeep.evaluation.protocol import OWN_SCALES, checked_grid, checked_scales
 from verydeep.recipe.net_rules import impossible_nets
 from verydeep.system.option_names import option, placeholder
 
@@ -62,10 +64,8 @@ def impossible_combinations(recipe: Recipe) -> Iterator[str]:
     yield from _impossible_multi_label(recipe)
     yield from _impossible_box_regressors(recipe)
     yield from _impossible_transfers(recipe)
-    given = recipe.test.scales
-    for scale in given if isinstance(given, tuple) else ():
-        if scale < size:
-            yield f"test.scales: must be at least {size}, got {scale} instead"
+    yield from _impossible_volumes(recipe)
+    yield from _impossible_tests(recipe, size)
 
 
 def _smallest_crop(recipe: Recipe) -> int:
@@ -75,6 +75,34 @@ def _smallest_crop(recipe: Recipe) -> int:
     if told_later and "input_size" not in recipe.net.model_fields_set:
         return recipe.net.family.smallest_input
     return recipe.net.input_size
+
+
+def _impossible_tests(recipe: Recipe, smallest: int) -> Iterator[str]:
+    """Yield what only the test would refuse, once the net is trained."""
+    given = recipe.test.scales
+    try:
+        checked_scales(given)
+    except InputError as error:
+        yield f"test.scales: {error}"
+    try:
+        checked_grid(recipe.test.grid)
+    except InputError as error:
+        yield f"test.grid: {error}"
+    for scale in given if isinstance(given, tuple) else ():
+        if scale < smallest:
+            yield f"test.scales: must be at least {smallest}, got {scale} instead"
+
+
+def _impossible_volumes(recipe: Recipe) -> Iterator[str]:
+    if recipe.net.dimensions != 3:
+        return
+    if recipe.data.crop == "area":
+        yield "data.crop: must be random or center for volumes, got 'area' instead"
+    if recipe.test.protocol in OWN_SCALES:
+        yield (
+            "test.protocol: must be center, dense, crops or both for volumes, got "
+            f"{recipe.test.protocol!r} instead"
+        )
 
 
 def _impossible_transfers(recipe: Recipe) -> Iterator[str]:

@@ -330,7 +330,9 @@ class Test(Section):
 
     protocol: ProtocolName = Field("dense", description=help_of(TestProtocol, "name"))
     scales: tuple[int, ...] | Literal["single", "multi"] | None = Field(
-        None, description="Q, pixels, or the paper's: single (the middle of S), multi; null: single"
+        None,
+        description="Q, pixels, or the paper's: single (the middle of S) or multi; null: the "
+        "protocol's own, else single",
     )
     flip: bool = Field(True, description="average with mirror images")
     engine: Literal["auto", "torch", "compile", "openvino", "onnxruntime"] = Field(

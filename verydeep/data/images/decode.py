@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 
 from verydeep.data.images.formats import FORMATS, HEIC, INSTALL_HEIC, box_format
 from verydeep.data.images.limits import (
@@ -86,8 +87,15 @@ def upright_size(source: ImageSource | bytes) -> tuple[int, int]:
         PictureError: The file is missing, or its header cannot be read.
     """
     with naming(source), opened(source) as picture:
-        width, height = picture.size
+        width, height = _stored_size(picture)
         return (width, height) if orientation_of(picture).swap else (height, width)
+
+
+def _stored_size(picture: ImageFile.ImageFile) -> tuple[int, int]:
+    """Return width and height before turning; Pillow may give those of a TIFF after it."""
+    if isinstance(picture, TiffImageFile):
+        return picture.tag_v2[IMAGEWIDTH], picture.tag_v2[IMAGELENGTH]
+    return picture.size
 
 
 @contextmanager
@@ -182,6 +190,7 @@ def upright_rgb(picture: Image.Image) -> Image.Image:
     Raises:
         PictureError: The image has 32 bits per channel.
     """
+    picture.load()  # which turns a TIFF, and forgets how it lay
     return orientation_of(picture).upright(rgb_of(picture))
 
 
@@ -198,8 +207,8 @@ def rgb_of(picture: Image.Image) -> Image.Image:
         return Image.fromarray(_upper_bits(picture)).convert("RGB")
     if mode in ("I", "F"):
         raise PictureError(
-            f"its channels are 32-bit {'integers' if mode == 'I' else 'floats'} with an unknown "
-            "white level; save it with 8 or 16 bits per channel"
+            f"its channels are {'32-bit or signed integers' if mode == 'I' else '32-bit floats'} "
+            "with an unknown white level; save it with 8 or 16 bits per channel, unsigned"
         )
     if picture.has_transparency_data:
         return _on_white(picture)

@@ -59,12 +59,12 @@ def balanced_draws(labels: ArrayLike, generator: np.random.Generator) -> NDArray
         can be augmented differently.
     """
     truth = np.asarray(labels)
-    present = np.unique(truth)
+    present, counts = np.unique(truth, return_counts=True)
+    by_class = np.split(np.argsort(truth, kind="stable"), np.cumsum(counts)[:-1])
     quota = np.full(len(present), len(truth) // len(present))
     quota[generator.permutation(len(present))[: len(truth) % len(present)]] += 1
     draws = []
-    for label, wanted in zip(present, quota, strict=True):
-        pictures = np.flatnonzero(truth == label)
+    for pictures, wanted in zip(by_class, quota, strict=True):
         rounds = -(-wanted // len(pictures))
         numbers = [generator.permutation(pictures) + len(truth) * t for t in range(rounds)]
         draws.append(np.concatenate([np.empty(0, np.int64), *numbers])[:wanted])

@@ -49,10 +49,13 @@ def explain_test(
 
     Raises:
         InputError: A model, the image or the protocol cannot be used.
+        ModelError: A net is for volumes.
     """
     with output_folder(out) as folder:
         loaded, source = _given(models, data, picture, split, layout, compute)
         how = TestProtocol.of(protocol)
+        for model in loaded:
+            model.check_images("a test step by step")
         explanation = explain(loaded, [how.for_model(model) for model in loaded], source)
         if folder:
             save_figure(draw_views(explanation), folder / "views.png")

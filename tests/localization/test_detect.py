@@ -405,3 +405,18 @@ def test_whole_scales_are_the_nearest_that_leave_nothing_out(
 ) -> None:
     assert whole_scales(scales, input_size, 32) == whole
     assert not any(unseen_by_hand(scale, input_size) for scale in whole)
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        BoxProtocol("center", (96, 64), flip=True),
+        BoxProtocol("dense", (64, 96), flip=True),
+        BoxProtocol("crops", (64, 96), flip=False, grid=(2, 3)),
+    ],
+    ids=str,
+)
+def test_the_work_of_a_protocol_is_counted_by_the_views_it_shows(protocol: BoxProtocol) -> None:
+    as_test = protocol.as_test
+    assert as_test.kinds == (protocol.views,)
+    assert as_test.used_scales == protocol.used_scales

@@ -152,7 +152,8 @@ class BoxProtocol:
     def as_test(self) -> TestProtocol:
         """Protocol of a classifier that sees the same views; requires :meth:`for_nets`."""
         assert self.name is not None, "the protocol is open: call for_nets first"
-        return TestProtocol(self.name, self.scales, self.mirrors)
+        flip = self.guesses and self.mirrors
+        return TestProtocol(self.name, self.used_scales, flip, self.grid)
 
     @property
     def mirrors(self) -> bool:

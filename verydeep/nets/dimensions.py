@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -26,3 +27,12 @@ INPUT_WORDS = {
     3: InputWords("volume", "voxels", "D, H, W", "depth x height x width"),
 }
 """Words by number of dimensions."""
+
+
+def times(sides: Iterable[int]) -> str:
+    """Return sides or other sizes in words.
+
+    >>> times((64, 3, 3, 3))
+    '64x3x3x3'
+    """
+    return "x".join(map(str, sides))

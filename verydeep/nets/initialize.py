@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from verydeep.errors import InputError
+from verydeep.nets.dimensions import times
 from verydeep.nets.spatial import BatchNorm, Convolution
 
 Scheme = Literal["he", "glorot", "normal", "uniform"]
@@ -192,11 +193,7 @@ def _missing(name: str, layers: str, given: Mapping[str, tuple[str, dict[str, Te
 
 
 def _difference(theirs: torch.Size, ours: torch.Size) -> str:
-    return "" if theirs == ours else f"shape {_times(ours)}, the shallower net's {_times(theirs)}"
-
-
-def _times(shape: torch.Size) -> str:
-    return "x".join(str(side) for side in shape)
+    return "" if theirs == ours else f"shape {times(ours)}, the shallower net's {times(theirs)}"
 
 
 def _copy_norm(source: nn.Module, source_path: str, target: nn.Module, path: str) -> None:

@@ -6,14 +6,14 @@ N images, C channels, H height, W width, K classes; h, w: sides of a score map.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from torch import Tensor, nn
 
 from verydeep.errors import ModelError, SizeError
 from verydeep.nets.anatomy import Anatomy
-from verydeep.nets.dimensions import INPUT_WORDS
+from verydeep.nets.dimensions import INPUT_WORDS, times
 
 NO_HEAD = (
     "this model has convolutions but no fully connected layers, so it knows no classes: train "
@@ -175,11 +175,7 @@ class Net(nn.Module, ABC):
         sides = x.shape[2:]
         if min(sides) < self.input_size:
             raise SizeError(
-                f"the {words.thing} is {_times(sides)} {words.unit} ({words.order}), but net "
-                f"{self.name} was made for at least {_times([self.input_size] * len(sides))}: "
+                f"the {words.thing} is {times(sides)} {words.unit} ({words.order}), but net "
+                f"{self.name} was made for at least {times([self.input_size] * len(sides))}: "
                 f"rescale the {words.thing} so that its smallest side is {self.input_size} or more"
             )
-
-
-def _times(sides: Iterable[int]) -> str:
-    return "x".join(map(str, sides))

@@ -5,7 +5,6 @@ N images, C channels, H height, W width, K classes; O, I output and input maps, 
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import Any, Literal, get_args
 
 import torch
@@ -17,6 +16,7 @@ from verydeep.nets.families import LECUN_1989
 from verydeep.nets.initialize import initialize
 from verydeep.nets.stacked import Stacked
 from verydeep.nets.table import Kind, check_sizes, scaled
+from verydeep.nets.units import chain
 
 Activation = Literal["tanh", "relu"]
 Output = Literal["tanh", "linear"]
@@ -148,20 +148,24 @@ class LeCun1989(Stacked):
         units = scaled(hidden, width)
         half, quarter = SIDE // 2, SIDE // 4
         squash = ScaledTanh if activation == "tanh" else nn.ReLU
-        self.features = _chain(
-            conv1=UnsharedBias(channels, maps, half),
-            act1=squash(),
-            conv2=SparseUnsharedBias(maps, quarter),
-            act2=squash(),
+        self.features = chain(
+            {
+                "conv1": UnsharedBias(channels, maps, half),
+                "act1": squash(),
+                "conv2": SparseUnsharedBias(maps, quarter),
+                "act2": squash(),
+            }
         )
         drop = {"drop3": nn.Dropout(dropout)} if dropout else {}
         last = {"act4": ScaledTanh()} if output == "tanh" else {}
-        self.classifier = _chain(
-            **drop,
-            fc3=nn.Linear(maps * quarter**2, units),
-            act3=squash(),
-            fc4=nn.Linear(units, num_classes),
-            **last,
+        self.classifier = chain(
+            {
+                **drop,
+                "fc3": nn.Linear(maps * quarter**2, units),
+                "act3": squash(),
+                "fc4": nn.Linear(units, num_classes),
+                **last,
+            }
         )
 
     @property
@@ -254,7 +258,3 @@ def _check(input_size: int, num_classes: int, activation: str, output: str) -> N
     ):
         if value not in known:
             raise InputError(f"{name} must be {' or '.join(known)}, got {value!r} instead")
-
-
-def _chain(**layers: nn.Module) -> nn.Sequential:
-    return nn.Sequential(OrderedDict(layers))

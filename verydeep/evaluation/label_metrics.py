@@ -63,7 +63,7 @@ def weighted_precisions(
         truth: bool (N,).
         weights: Weight of each image, such as its number of occurrences in a resample, (B, N).
     """
-    order, last = _ranked(scores)
+    order, last = by_score(scores)
     weighted = weights[:, order]
     found = np.cumsum(weighted * truth[order], axis=1)[:, last]
     taken = np.cumsum(weighted, axis=1)[:, last]
@@ -73,7 +73,7 @@ def weighted_precisions(
         return np.asarray((steps * shares).sum(1) / found[:, -1:].ravel())
 
 
-def _ranked(scores: NDArray[np.generic]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def by_score(scores: NDArray[np.generic]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return indices by descending score, and the last place of each group of equal scores."""
     order = np.argsort(-np.asarray(scores, np.float64), kind="stable")
     ranked = np.asarray(scores)[order]
@@ -105,7 +105,7 @@ def precision_recall(scores: ArrayLike, truth: ArrayLike) -> tuple[Values, Value
         truth: bool (N,).
     """
     true = np.asarray(truth, bool)
-    order, last = _ranked(np.asarray(scores))
+    order, last = by_score(np.asarray(scores))
     found = np.cumsum(true[order])[last].astype(np.float64)
     with np.errstate(invalid="ignore"):
         return found / (last + 1), found / true.sum()

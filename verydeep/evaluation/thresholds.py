@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from verydeep.evaluation.label_metrics import by_score
+
 USUAL = 0.5
 """Threshold of a class where none was fitted."""
 
@@ -78,9 +80,8 @@ def best_threshold(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> flo
     """
     if not truth.any():
         return USUAL
-    order = np.argsort(-scores, kind="stable")
+    order, last = by_score(scores)
     ranked = scores[order]
-    last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
     f1 = 2 * np.cumsum(truth[order])[last] / (last + 1 + truth.sum())
     between = (ranked[last] + np.append(ranked, 0.0)[last + 1]) / 2
     best = between[f1 >= f1.max() - 1e-12]

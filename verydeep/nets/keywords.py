@@ -27,6 +27,7 @@ ELSEWHERE = {
     "in_chans": "channels",
     "in_channels": "channels",
     "img_size": "input_size",
+    "imgsz": "input_size",
     "image_size": "input_size",
     "drop_rate": "dropout",
 }

@@ -37,6 +37,20 @@ def is_exported(model: object) -> bool:
     return path.suffix.lower() in SUFFIXES and path.is_file() and _text_in(path) is not None
 
 
+def weights_beside(path: Path) -> Path | None:
+    """Return the file beside an exported one that its weights may lie in, which need not exist.
+
+    Those of OpenVINO always do, and those of large graphs of ONNX; None for other kinds of files.
+    """
+    match path.suffix.lower():
+        case ".xml":
+            return path.with_suffix(".bin")
+        case ".onnx":
+            return path.with_name(f"{path.name}.data")
+        case _:
+            return None
+
+
 def read_metadata(path: Path) -> Metadata:
     """Return the description of an exported net.
 

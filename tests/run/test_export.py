@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from kills import kill_after
 from tiny import Outcome
 
 import verydeep
@@ -139,8 +140,7 @@ def test_a_kill_leaves_no_graph_with_the_weights_of_another(
             (folder / one.name).write_text("new")
         (folder / f"{name}.parity.txt").write_text("new")
         with monkeypatch.context() as patch:
-            for change in ("replace", "unlink"):
-                patch.setattr(Path, change, killed_after(steps, getattr(Path, change)))
+            kill_after(patch, steps)
             try:
                 exporting._move(folder, path)
             except KeyboardInterrupt:
@@ -148,21 +148,6 @@ def test_a_kill_leaves_no_graph_with_the_weights_of_another(
         assert not path.exists() or path.read_text() == weights.read_text()
         states.add(path.read_text() if path.exists() else "none")
     assert states == {"killed", "old", "none", "new"}
-
-
-def killed_after(steps: int, change: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a change of files that ends the process after a number of such changes."""
-
-    def changed(path: Path, *arguments: Any, **named: Any) -> Any:
-        nonlocal steps
-        if path.name == ".lock":
-            return change(path, *arguments, **named)
-        steps -= 1
-        if steps < 0:
-            raise KeyboardInterrupt
-        return change(path, *arguments, **named)
-
-    return changed
 
 
 def test_weights_of_an_older_file_are_removed(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from verydeep.data.builtin.cache import cache_folder
 from verydeep.errors import InputError
@@ -130,20 +130,34 @@ def _check_variant(model: TrainedNet, graph: Path) -> None:
     Raises:
         InputError: It was made from other weights, or its record is missing or broken.
     """
-    path = graph.with_suffix(".json")
-    try:
-        made_from = json.loads(path.read_text("utf-8"))["net"]
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(
-            f"{path}: not the record of an int8 variant ({error}); quantize the model again"
-        ) from error
-    if made_from != weights_key(model):
+    if _record_of(graph)["net"] != weights_key(model):
         raise InputError(f"{graph}: was made from other weights; quantize the model again")
 
 
 def passed_guard(graph: Path) -> bool:
-    """Return whether an int8 variant was compared with fp32 and found good enough."""
-    return bool(json.loads(graph.with_suffix(".json").read_text("utf-8")).get("within"))
+    """Return whether an int8 variant was compared with fp32 and found good enough.
+
+    Raises:
+        InputError: Its record is missing or broken.
+    """
+    return bool(_record_of(graph).get("within"))
+
+
+def _record_of(graph: Path) -> dict[str, Any]:
+    """Return the record of an int8 variant, which names the net that it was made from.
+
+    Raises:
+        InputError: It is missing or broken.
+    """
+    path = graph.with_suffix(".json")
+    try:
+        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        found["net"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            f"{path}: not the record of an int8 variant ({error}); quantize the model again"
+        ) from error
+    return found
 
 
 def net_key(model: TrainedNet) -> str:

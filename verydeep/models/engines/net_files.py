@@ -7,10 +7,12 @@ as the weights each, are not kept.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 
 MOST_NETS = 4
 """Maximum number of nets whose files are kept; those used longest ago are removed."""
+
+ABANDONED = 3600.0
+"""Seconds after which a temporary file or folder counts as that of a killed process."""
 
 FORMAT = 1
 """Version of the graphs, increased by every change of what they compute."""
@@ -71,7 +76,8 @@ class NetFiles:
             DiskError: The disk is full.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        os.utime(self.folder)
+        with contextlib.suppress(FileNotFoundError):  # another process may have removed it
+            os.utime(self.folder)
         if self.file(engine).exists() or self.graph.exists():
             return
         from verydeep.models.export.graph import onnx_graph  # imports this package
@@ -84,7 +90,7 @@ class NetFiles:
         """Return the file that an engine reads fastest, and make it if it is missing."""
         self.prepare(model, engine)
         file = self.file(engine)
-        if not file.exists():
+        if file != self.graph and not file.exists():
             runner_type(RUNNERS[engine]).convert(self.graph, file)
         return file
 
@@ -93,9 +99,21 @@ class NetFiles:
         needed = self.file(engine) == self.graph or KINDS["onnxruntime"].version
         if not needed and not self.quantized:
             self.graph.unlink(missing_ok=True)
-        nets = sorted(self.folder.parent.iterdir(), key=lambda path: path.stat().st_mtime)
-        for old in nets[:-MOST_NETS]:
+        nets = self.folder.parent
+        for old in sorted(nets.iterdir(), key=_changed_at)[:-MOST_NETS]:
             shutil.rmtree(old, ignore_errors=True)
+        for part in nets.glob("*/.*"):
+            if time.time() - _changed_at(part) > ABANDONED:
+                with contextlib.suppress(OSError):
+                    shutil.rmtree(part) if part.is_dir() else part.unlink()
+
+
+def _changed_at(path: Path) -> float:
+    """Return the time of the last change; 0 if another process has removed the path."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def engines_folder() -> Path:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import io
 import json
 import os
 import pickle
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,48 @@ def test_a_file_that_runs_a_command_is_refused(
     path = write(tmp_path / "a.pt2", members)
     with pytest.raises(ModelError, match="not written by verydeep export"):
         load_exported(path).predict(np.zeros((40, 48, 3), np.uint8))
+    assert not proof.exists()
+
+
+def test_code_is_refused_wherever_the_graph_has_a_text(file: Path) -> None:
+    program = json.loads(members_of(file)[PROGRAM])
+    check_program(program)
+    found = {key: (part, place) for key, part, place in texts(program)}
+    assert {"target", "expr_str", "name", "in_spec", "parameter_name", "type"} <= set(found)
+    for part, place in found.values():
+        for code in ("__import__('os').system('a')", "a; b", "a()", "a\nb"):
+            with_code = copy.deepcopy(part)
+            with_code[place] = json.dumps([1, code]) if str(place).endswith("_spec") else code
+            with pytest.raises(UnexpectedContent):
+                check_program(with_code)
+
+
+def texts(value: Any) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """Yield the keys of texts in dicts, with the dict, apart from descriptions of nodes."""
+    for key, part in value.items() if isinstance(value, dict) else ():
+        if isinstance(part, str):
+            yield key, value, key
+        if key != "metadata":
+            yield from texts(part)
+    for part in value if isinstance(value, list) else ():
+        yield from texts(part)
+
+
+def test_descriptions_of_nodes_are_not_evaluated(file: Path, tmp_path: Path) -> None:
+    members, proof = members_of(file), tmp_path / "proof"
+    code = f"__import__('os').system('touch {proof}')"
+
+    def change(program: Any) -> None:
+        for node in program["graph_module"]["graph"]["nodes"]:
+            node["metadata"] = {
+                "stack_trace": f"\n{code}\n",
+                "nn_module_stack": f"a,{code},{code}",
+                "torch_fn": f"{code};{code}",
+                "from_node": json.dumps([{"name": code, "target": code, "graph_id": code}]),
+            }
+
+    edit(members, PROGRAM, change)
+    load_exported(write(tmp_path / "a.pt2", members)).predict(np.zeros((40, 48, 3), np.uint8))
     assert not proof.exists()
 
 

@@ -28,14 +28,15 @@ _OPERATOR = re.compile(
 _SIZE = re.compile(
     r"(?:Symbol\('[a-z]+\d+'(?:, (?:positive|integer)=True)*\)"
     r"|(?:Integer|Add|Mul|Max|Min|FloorDiv|CleanDiv|Mod|PythonMod)\("
-    r"|[su]\d{1,9}\b|\d{1,18}\b|\*(?!\*)|[-+/%(), ])+",
+    r"|[su]\d{1,9}\b|\d{1,19}\b|\*(?!\*)|[-+/%(), ])+",
     re.ASCII,
 )
 """Expressions of sizes; without powers, which could take for ever."""
 
 _GUARD = re.compile(
-    r"(?:L\['images'\]\.size\(\)\[\d\]|(?:torch\.sym_(?:max|min)|Max|Min|FloorDiv|PythonMod)\("
-    r"|\d{1,18}\b|\*(?!\*)|[-+/%()<>=!, ])+",
+    r"(?:L\['images'\]\.size\(\)\[\d\]|\b(?:and|or|not)\b"
+    r"|(?:torch\.sym_(?:max|min)|Max|Min|Mod|FloorDiv|PythonMod|Eq|Ne)\("
+    r"|\d{1,19}\b|\*(?!\*)|[-+/%()<>=!, ])+",
     re.ASCII,
 )
 """Conditions on the sizes of the input."""

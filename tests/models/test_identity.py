@@ -33,4 +33,6 @@ def test_files_that_differ_in_weights_alone_differ(
         assert len([*file.parent.glob("net*.data"), *file.parent.glob("net.bin")]) == 1
         keys.append(model_key(verydeep.load(file)))
     assert keys[0] != keys[1]
+    other = {"onnx": "net.bin", "openvino": "net.xml.data"}[target]
+    (tmp_path / "other" / other).write_text("of another file")
     assert keys[1] == model_key(verydeep.load(tmp_path / "other" / f"net{suffix}"))

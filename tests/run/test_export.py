@@ -6,21 +6,25 @@ import dataclasses
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from kills import kill_after
 from tiny import Outcome
 
 import verydeep
 from verydeep import Classifier, TestProtocol
-from verydeep.errors import InputError, MissingExtra, ModelError
+from verydeep.errors import FolderInUse, InputError, MissingExtra, ModelError
 from verydeep.evaluation.calibration import Calibration
 from verydeep.models.export import targets
 from verydeep.models.exported.classifier import ExportedClassifier
-from verydeep.models.exported.reading import read_metadata
+from verydeep.models.exported.reading import read_metadata, weights_beside
+from verydeep.run import export as exporting
 from verydeep.run.export import export
+from verydeep.system.locks import hold
 from verydeep.system.settings import Compute
 
 PROGRAM = Path(__file__).parents[1] / "models" / "exported" / "no_torch.py"
@@ -118,6 +122,58 @@ def test_weights_of_large_nets_lie_beside_the_file(
     (moved / "a.onnx.data").unlink()
     with pytest.raises(ModelError, match="file of its weights may be missing"):
         verydeep.load(moved / "a.onnx").predict(pictures / "test" / "red" / "00.png")
+
+
+@pytest.mark.parametrize("name", ["a.onnx", "a.xml"])
+def test_a_kill_leaves_no_graph_with_the_weights_of_another(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / name
+    weights = weights_beside(path)
+    assert weights is not None
+    states = set()
+    for steps in range(8):
+        folder = tmp_path / "new"
+        folder.mkdir(exist_ok=True)
+        for one in (path, weights):
+            one.write_text("old")
+            (folder / one.name).write_text("new")
+        (folder / f"{name}.parity.txt").write_text("new")
+        with monkeypatch.context() as patch:
+            kill_after(patch, steps)
+            try:
+                exporting._move(folder, path)
+            except KeyboardInterrupt:
+                states.add("killed")
+        assert not path.exists() or path.read_text() == weights.read_text()
+        states.add(path.read_text() if path.exists() else "none")
+    assert states == {"killed", "old", "none", "new"}
+
+
+def test_weights_of_an_older_file_are_removed(tmp_path: Path) -> None:
+    folder, path = tmp_path / "new", tmp_path / "a.onnx"
+    folder.mkdir()
+    (folder / "a.onnx").write_text("new")
+    for name in ("a.onnx", "a.onnx.data", "a.bin", "b.onnx.data"):
+        (tmp_path / name).write_text("old")
+    assert exporting._move(folder, path) == (path,)
+    left = {one.name: one.read_text() for one in tmp_path.iterdir() if one.is_file()}
+    assert left == {"a.onnx": "new", "a.bin": "old", "b.onnx.data": "old"}
+
+
+def test_two_exports_of_a_name_do_not_mix(tmp_path: Path) -> None:
+    folder, path = tmp_path / "new", tmp_path / "a.onnx"
+    folder.mkdir()
+    (folder / "a.onnx").write_text("new")
+    with (
+        hold(tmp_path / ".a.onnx.lock"),
+        ThreadPoolExecutor(1) as other,
+        pytest.raises(FolderInUse),
+    ):
+        other.submit(exporting._move, folder, path).result()
+    assert not path.exists()
+    exporting._move(folder, path)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["a.onnx", "new"]
 
 
 def test_a_run_is_compared_on_its_training_images(trained_run: Path, tmp_path: Path) -> None:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from kills import kill_after
 from tiny import Outcome
 
 import verydeep as package
 from verydeep import Compute
-from verydeep.errors import InputError, MachineError
+from verydeep.errors import FolderInUse, InputError, MachineError
 from verydeep.models.engines import trial
-from verydeep.models.engines.net_files import files_of
+from verydeep.models.engines.net_files import files_of, passed_guard
 from verydeep.run.testing import quantize as module
 from verydeep.run.testing.quantize import forget_int8, quantize
+from verydeep.system.locks import hold
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 pytest.importorskip("onnxruntime")
@@ -140,6 +144,31 @@ def test_a_spoiled_variant_is_not_kept(run: Path, monkeypatch: pytest.MonkeyPatc
     assert not forget_int8(run)
 
 
+def test_a_kill_leaves_no_graph_with_the_record_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = set()
+    for steps in range(5):
+        for folder, text in (("model", "old"), ("part", "new")):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            for name in ("int8.onnx", "int8.json"):
+                (tmp_path / folder / name).write_text(text)
+        with monkeypatch.context() as patch:
+            kill_after(patch, steps)
+            with contextlib.suppress(KeyboardInterrupt):
+                module._put_in_place(tmp_path / "part", tmp_path / "model")
+        found = {one.name: one.read_text() for one in (tmp_path / "model").iterdir()}
+        assert "int8.json" not in found or found["int8.json"] == found["int8.onnx"]
+        states.add(found.get("int8.json", "none"))
+    assert states == {"old", "none", "new"}
+
+
+def test_a_variant_is_not_removed_while_another_process_writes(quantized: Path) -> None:
+    with hold(quantized), ThreadPoolExecutor(1) as other, pytest.raises(FolderInUse):
+        other.submit(forget_int8, quantized).result()
+    assert "int8.onnx" in files(quantized)
+
+
 def test_a_relative_path_is_tried_from_another_folder(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,6 +197,10 @@ def test_a_variant_of_other_weights_is_refused(quantized: Path, tmp_path: Path) 
     (tmp_path / "run" / "model" / "int8.json").write_text("[]")
     with pytest.raises(InputError, match="not the record of an int8 variant"):
         files_of(model, "int8")
+    (tmp_path / "run" / "model" / "int8.json").unlink()
+    for read in (lambda: files_of(model, "int8"), lambda: passed_guard(model.int8)):
+        with pytest.raises(InputError, match="not the record of an int8 variant"):
+            read()
 
 
 def test_a_broken_variant_is_an_error(quantized: Path, tmp_path: Path, pictures: Path) -> None:

@@ -113,6 +113,21 @@ def test_an_image_that_cannot_be_read_has_a_fault_and_the_others_are_answered(
             "bad-multipart",
             "boundary",
         ),
+        (
+            {
+                "content": b"x",
+                "headers": {"content-type": "multipart/form-data; boundary=" + 300 * "b"},
+            },
+            400,
+            "bad-multipart",
+            "unusable boundary",
+        ),
+        (
+            {"content": b"[" * 10**4, "headers": {"content-type": "application/json"}},
+            422,
+            "too-many-images",
+            "at most 6 images",
+        ),
         ({"content": b"x", "params": {"top": "0"}}, 422, "bad-parameter", "from 1 to 1000"),
         ({"content": b"x", "params": {"top": "²"}}, 422, "bad-parameter", "from 1 to 1000"),
         ({"content": b"x", "params": {"model": "tinyy"}}, 404, "no-such-model", "'tiny'?"),

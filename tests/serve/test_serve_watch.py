@@ -138,7 +138,7 @@ def test_a_row_that_a_crash_has_cut_off_is_written_anew(
     out = tmp_path / "named.csv"
     columns = columns_of(served)
     table = CsvTable(out, columns)
-    names = ["a\nb.jpg", 'with "quotes", and a comma.jpg', "=1+1.jpg"]
+    names = ["a\nb.jpg", "a\rb.jpg", "\r\n", "é.jpg", 'with "quotes", and a comma.jpg', "=1+1.jpg"]
     table.append([{"file": name, "class_1": "cat\ndog"} for name in names])
     whole = out.read_bytes()
     for cut in range(0, len(whole), 7):

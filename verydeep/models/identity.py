@@ -45,10 +45,11 @@ def _weights(model: Any) -> str:
 
 def _files_key(path: Path) -> str:
     """Return a hash of an exported file, and of the weights beside it if there are some."""
+    from verydeep.models.exported.reading import weights_beside
+
     digest = hashlib.sha256()
-    # Weights of OpenVINO lie beside the graph, and those of large graphs of ONNX.
-    for part in (path, path.with_suffix(".bin"), path.with_name(f"{path.name}.data")):
-        if part.is_file():
+    for part in (path, weights_beside(path)):
+        if part is not None and part.is_file():
             with part.open("rb") as file:
                 hashlib.file_digest(file, lambda: digest)
     return digest.hexdigest()

@@ -30,7 +30,7 @@ from verydeep.models.export.web.page import (
     write_web_page,
 )
 from verydeep.models.exported.metadata import Metadata
-from verydeep.models.exported.reading import is_exported
+from verydeep.models.exported.reading import is_exported, weights_beside
 from verydeep.models.exported.session import open_session
 from verydeep.run.data_record import recorded_dataset
 from verydeep.run.testing.overlap import run_of
@@ -38,9 +38,10 @@ from verydeep.system.files import (
     TEMPORARY,
     check_writable,
     explained_write_errors,
-    usual_mode,
+    move_into_place,
     write_text,
 )
+from verydeep.system.locks import hold
 from verydeep.system.option_names import option, placeholder
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
 from verydeep.system.settings import Compute
@@ -266,11 +267,22 @@ def _folder_beside(path: Path) -> Iterator[Path]:
 
 
 def _move(folder: Path, path: Path) -> tuple[Path, ...]:
-    """Move finished files beside a path, the exported one last, and return them, it first."""
+    """Move finished files beside a path, the exported one last, and return them, it first.
+
+    An older file of that name is removed first: it would read the new weights as its own, if this
+    process were killed in between.
+
+    Raises:
+        FolderInUse: Another process is moving files of this name.
+    """
     others = sorted(one for one in folder.iterdir() if one.name != path.name)
-    for one in [*others, folder / path.name]:
-        one.chmod(usual_mode())
-        one.replace(path.parent / one.name)
+    with hold(path.with_name(f".{path.name}.lock"), brief=True):
+        path.unlink(missing_ok=True)
+        weights = weights_beside(path)
+        if weights is not None and not (folder / weights.name).exists():
+            weights.unlink(missing_ok=True)  # of the older file
+        for one in [*others, folder / path.name]:
+            move_into_place(one, path.parent / one.name)
     return (path, *(path.parent / one.name for one in others))
 
 

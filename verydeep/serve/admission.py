@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from types import TracebackType
@@ -15,15 +16,22 @@ LATEST = 60
 
 
 class Admission:
-    """Counts what is being answered. All calls come from the event loop.
+    """Counts what is being answered.
+
+    All calls come from the event loop, except those of :meth:`answered`, which come from the thread
+    of the models; only that thread changes the time of an image.
 
     Args:
         limits: The bounds.
+
+    Attributes:
+        parsing: Held while a body that takes several times its bytes of memory is parsed.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.images = self.bytes = self.requests = 0
+        self.parsing = asyncio.Lock()
         self._seconds_an_image = 0.1
 
     def request(self) -> Place:

@@ -76,14 +76,19 @@ class ImageAnswer(Answer):
     name: str | None = Field(None, description="File name, as it was sent.")
     width: int | None = Field(None, description="Width of the upright image, in pixels.")
     height: int | None = Field(None, description="Height of the upright image, in pixels.")
-    ranking: list[RankedClass] = Field([], description="Most likely classes, in descending order.")
+    ranking: list[RankedClass] = Field(
+        [],
+        description="Most likely classes, in descending order; at most 20 of a model with boxes.",
+    )
     labels: list[str] | None = Field(
         None,
         description="Of a multi-label model, the classes that reach their thresholds, most likely "
         "first; null of others.",
     )
     abstained: bool | None = Field(
-        None, description="Whether the model declines to answer; null if it never does."
+        None,
+        description="Whether the model declines to answer; null if it never does, and of a model "
+        "with boxes.",
     )
     reason: str | None = Field(None, description="Why the model declines to answer.")
     class_set: list[str] | None = Field(

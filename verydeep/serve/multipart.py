@@ -37,7 +37,7 @@ class FormFiles:
         most: Maximum number of files.
 
     Raises:
-        FormError: The header names no boundary.
+        FormError: The header names no boundary, or one that is too long.
     """
 
     def __init__(self, content_type: str, most: int) -> None:
@@ -59,7 +59,10 @@ class FormFiles:
             "on_part_data": self._add_data,
             "on_end": self._end,
         }
-        self._parser = MultipartParser(boundary, callbacks)
+        try:
+            self._parser = MultipartParser(boundary, callbacks)
+        except FormParserError as error:  # it is too long
+            raise FormError("the header Content-Type names an unusable boundary") from error
 
     def feed(self, chunk: bytes) -> None:
         """Parse the next bytes.

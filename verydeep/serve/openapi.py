@@ -49,7 +49,7 @@ def _parameter(
 _MODEL = _parameter("model", "Name of the model; default: the first.", {"type": "string"})
 _TOP = _parameter(
     "top",
-    "Number of classes in each ranking.",
+    "Number of classes in each ranking; of a model with boxes, at most 20 are ranked.",
     {"type": "integer", "minimum": 1, "maximum": 1000, "default": 5},
 )
 _NAME = _parameter("name", "File name, for an image that is the whole body.", {"type": "string"})

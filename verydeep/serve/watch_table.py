@@ -7,6 +7,7 @@ import io
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -76,27 +77,24 @@ class CsvTable(WatchTable):
 
     def _repair(self) -> None:
         """Read the names of the files, and remove a last row that is incomplete."""
-        text = ""
+        content = b""
         if self.path.exists():
             with explained_write_errors(self.path):
-                text = self.path.read_bytes().decode("utf-8", "replace")
-        complete = io.StringIO(text, newline="")
+                content = self.path.read_bytes()
         try:
-            rows = list(csv.reader(complete))
+            rows, ends = _rows_and_ends(content)
         except csv.Error as error:
             raise InputError(f"{self.path}: no CSV ({error}); choose another file") from error
-        torn = bool(rows) and (not text.endswith("\n") or len(rows[-1]) != len(self.columns))
+        torn = bool(rows) and (not content.endswith(b"\n") or len(rows[-1]) != len(self.columns))
         kept = rows[:-1] if torn else rows
         if kept:
             self._check_columns([unguard(cell) for cell in kept[0]])
-        elif rows and not ",".join(self.columns).startswith(text.rstrip("\n")):
+        elif rows and not ",".join(self.columns).encode().startswith(content.rstrip(b"\n")):
             self._check_columns(rows[0])
         self.names = {unguard(row[0]) for row in kept[1:] if row}
         if torn:
-            lines = io.StringIO(newline="")
-            csv.writer(lines, lineterminator="\n").writerows(kept)
-            content = lines.getvalue().encode()
-            write_atomically(self.path, lambda temporary: temporary.write_bytes(content))
+            whole = content[: ends[len(kept)]]  # as they were written, quotes included
+            write_atomically(self.path, lambda temporary: temporary.write_bytes(whole))
         self._empty = not kept
         self._broken = False
 
@@ -114,6 +112,22 @@ class CsvTable(WatchTable):
             os.fsync(file.fileno())
         self._broken = self._empty = False
         self.names |= {row["file"] for row in rows}
+
+
+def _rows_and_ends(content: bytes) -> tuple[list[list[str]], list[int]]:
+    """Return the rows of a CSV file, and the number of bytes up to the end of each, from 0 on.
+
+    Raises:
+        csv.Error: It is no CSV.
+    """
+    rows: list[list[str]] = []
+    ends = [0]
+    reader = csv.reader(line.decode("utf-8", "replace") for line in io.BytesIO(content))
+    lines = list(accumulate(map(len, io.BytesIO(content)), initial=0))
+    for row in reader:
+        rows.append(row)
+        ends.append(lines[reader.line_num])
+    return rows, ends
 
 
 def _cell(value: Any) -> object:

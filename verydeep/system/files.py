@@ -46,13 +46,24 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         try:
             with explained_write_errors(path, probe=temporary):
                 write(temporary)
-                sync(temporary)
-            temporary.chmod(usual_mode())
-            temporary.replace(path)
-            sync(path.parent)
+            move_into_place(temporary, path)
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def move_into_place(finished: Path, path: Path) -> None:
+    """Bring a finished file to the disk, and then rename it.
+
+    Raises:
+        DiskError: The disk is full or failing; an older file at ``path`` is unchanged.
+        InputError: The path is not writable.
+    """
+    with explained_write_errors(path):
+        sync(finished)
+        finished.chmod(usual_mode())
+        finished.replace(path)
+        sync(path.parent)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ from verydeep.models.classifier import Classifier
 from verydeep.models.engines import choice
 from verydeep.models.engines.choice import verdict_on
 from verydeep.models.engines.eager import Eager
-from verydeep.models.engines.net_files import net_key
+from verydeep.models.engines.net_files import NetFiles, net_key
 from verydeep.models.engines.trial import Outcome, Trial, run_trial, trial_images
 from verydeep.models.engines.verdicts import Verdict, find_verdict
 from verydeep.system.device import choose_machine
@@ -246,6 +248,22 @@ def test_files_of_old_nets_are_removed(monkeypatch: pytest.MonkeyPatch, cache: P
         files.tidy("openvino")
     assert len(list((cache / "engines" / "nets").iterdir())) == 2
     assert files.file("openvino").exists()
+
+
+def test_files_that_other_processes_remove_or_leave_do_not_matter(cache: Path) -> None:
+    files = NetFiles("a" * 32)
+    files.folder.mkdir(parents=True)
+    (files.folder.parent / "removed").symlink_to("nowhere")  # as if removed after it was listed
+    for name, age in ((".openvino-new", 60), (".openvino-old", 7200)):
+        (files.folder / name).mkdir()
+        (files.folder / name / "openvino.bin").touch()
+        os.utime(files.folder / name, (time.time() - age,) * 2)
+    for name, age in ((".graph.onnx.new.tmp", 60), (".graph.onnx.old.tmp", 7200)):
+        (files.folder / name).touch()
+        os.utime(files.folder / name, (time.time() - age,) * 2)
+    files.tidy("openvino")
+    left = {one.name for one in files.folder.iterdir()}
+    assert left == {".openvino-new", ".graph.onnx.new.tmp"}
 
 
 def test_machines_are_checked() -> None:

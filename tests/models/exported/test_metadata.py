@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import tracemalloc
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import onnx
 import pytest
 
 from verydeep.errors import InputError, ModelError
+from verydeep.models.exported import reading
 from verydeep.models.exported.classifier import load_exported
 from verydeep.models.exported.metadata import KEY, Metadata
 from verydeep.models.exported.reading import is_exported, read_metadata
@@ -128,6 +131,48 @@ def test_a_truncated_file_is_no_export_or_damaged(keep: float, tmp_path: Path) -
     path.write_bytes(content[: int(keep * len(content))])
     with pytest.raises(ModelError, match=r"not exported by verydeep|damaged"):
         read_metadata(path)
+
+
+def program(path: Path, method: int, text: str = "{}") -> Path:
+    """Write an archive that has no more of a program of PyTorch than the description."""
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("package/extra/verydeep.json", text)
+    return path
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+def test_a_program_with_any_byte_changed_is_no_export_or_one(method: int, tmp_path: Path) -> None:
+    path = program(tmp_path / "a.pt2", method, "no JSON" * 20)
+    content = path.read_bytes()
+    found = []
+    for place in range(len(content)):
+        for value in (255, content[place] ^ 1):
+            path.write_bytes(content[:place] + bytes([value]) + content[place + 1 :])
+            found.append(is_exported(path))
+    assert {*found} == {True, False}
+
+
+def test_a_description_is_read_up_to_a_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "LARGEST", 1000)
+    inside = program(tmp_path / "a.pt2", zipfile.ZIP_DEFLATED, " " * 1000)
+    beyond = program(tmp_path / "b.pt2", zipfile.ZIP_DEFLATED, " " * 1001)
+    assert is_exported(inside)
+    assert not is_exported(beyond)
+
+
+def test_an_archive_that_unpacks_to_much_takes_little_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "LARGEST", 2**20)
+    path = program(tmp_path / "a.pt2", zipfile.ZIP_DEFLATED, " " * 2**25)
+    tracemalloc.start()
+    try:
+        assert not is_exported(path)
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
 
 
 def test_another_device_or_precision_is_refused(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from torch import nn
 import verydeep
 from verydeep.errors import DiskError, InputError, MissingExtra, ModelError
 from verydeep.models.classifier import Classifier
+from verydeep.models.hub import fetch
 from verydeep.models.hub.metadata import metadata
 from verydeep.models.path import check_models, find_model
 from verydeep.models.preprocessing import Preprocessing
@@ -90,6 +91,37 @@ def test_a_file_is_downloaded_once_and_a_new_commit_is_seen(hub: Hub, folder: Pa
     assert find_model(NAME).name == commit != first.name
     assert find_model(f"{NAME}@{first.name}") == first
     assert find_model(f"{NAME}@main").name == commit
+
+
+@pytest.mark.parametrize("last", ["README.md", "int8.onnx", "model.safetensors"])
+def test_a_download_that_broke_is_completed(
+    last: str, hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = {**files(folder), "README.md": b"card", "int8.json": b"{}", "int8.onnx": b"graph"}
+    hub.add("ada/pets", stored)
+    take = fetch._file
+
+    def breaking(client: Any, name: Any, revision: str | None, file: str) -> Path:
+        if file == last:
+            raise ModelError("broken")
+        return take(client, name, revision, file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fetch, "_file", breaking)
+        with pytest.raises(ModelError, match="broken"):
+            find_model(NAME)
+    hub.broken = 503
+    with pytest.raises(ModelError, match="cannot be reached"):
+        find_model(NAME)
+    hub.broken = None
+    assert files(find_model(NAME)) == stored
+
+
+def test_a_file_that_is_missing_in_the_cache_is_downloaded(hub: Hub, folder: Path) -> None:
+    stored = {**files(folder), "README.md": b"card"}
+    hub.add("ada/pets", stored)
+    (find_model(NAME) / "README.md").unlink()
+    assert files(find_model(NAME)) == stored
 
 
 def test_nothing_but_the_model_is_read(hub: Hub, folder: Path) -> None:

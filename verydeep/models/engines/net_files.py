@@ -7,13 +7,15 @@ as the weights each, are not kept.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from verydeep.data.builtin.cache import cache_folder
 from verydeep.errors import InputError
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 
 MOST_NETS = 4
 """Maximum number of nets whose files are kept; those used longest ago are removed."""
+
+ABANDONED = 3600.0
+"""Seconds after which a temporary file or folder counts as that of a killed process."""
 
 FORMAT = 1
 """Version of the graphs, increased by every change of what they compute."""
@@ -71,7 +76,8 @@ class NetFiles:
             DiskError: The disk is full.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        os.utime(self.folder)
+        with contextlib.suppress(FileNotFoundError):  # another process may have removed it
+            os.utime(self.folder)
         if self.file(engine).exists() or self.graph.exists():
             return
         from verydeep.models.export.graph import onnx_graph  # imports this package
@@ -84,7 +90,7 @@ class NetFiles:
         """Return the file that an engine reads fastest, and make it if it is missing."""
         self.prepare(model, engine)
         file = self.file(engine)
-        if not file.exists():
+        if file != self.graph and not file.exists():
             runner_type(RUNNERS[engine]).convert(self.graph, file)
         return file
 
@@ -93,9 +99,21 @@ class NetFiles:
         needed = self.file(engine) == self.graph or KINDS["onnxruntime"].version
         if not needed and not self.quantized:
             self.graph.unlink(missing_ok=True)
-        nets = sorted(self.folder.parent.iterdir(), key=lambda path: path.stat().st_mtime)
-        for old in nets[:-MOST_NETS]:
+        nets = self.folder.parent
+        for old in sorted(nets.iterdir(), key=_changed_at)[:-MOST_NETS]:
             shutil.rmtree(old, ignore_errors=True)
+        for part in nets.glob("*/.*"):
+            if time.time() - _changed_at(part) > ABANDONED:
+                with contextlib.suppress(OSError):
+                    shutil.rmtree(part) if part.is_dir() else part.unlink()
+
+
+def _changed_at(path: Path) -> float:
+    """Return the time of the last change; 0 if another process has removed the path."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def engines_folder() -> Path:
@@ -130,20 +148,34 @@ def _check_variant(model: TrainedNet, graph: Path) -> None:
     Raises:
         InputError: It was made from other weights, or its record is missing or broken.
     """
-    path = graph.with_suffix(".json")
-    try:
-        made_from = json.loads(path.read_text("utf-8"))["net"]
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(
-            f"{path}: not the record of an int8 variant ({error}); quantize the model again"
-        ) from error
-    if made_from != weights_key(model):
+    if _record_of(graph)["net"] != weights_key(model):
         raise InputError(f"{graph}: was made from other weights; quantize the model again")
 
 
 def passed_guard(graph: Path) -> bool:
-    """Return whether an int8 variant was compared with fp32 and found good enough."""
-    return bool(json.loads(graph.with_suffix(".json").read_text("utf-8")).get("within"))
+    """Return whether an int8 variant was compared with fp32 and found good enough.
+
+    Raises:
+        InputError: Its record is missing or broken.
+    """
+    return bool(_record_of(graph).get("within"))
+
+
+def _record_of(graph: Path) -> dict[str, Any]:
+    """Return the record of an int8 variant, which names the net that it was made from.
+
+    Raises:
+        InputError: It is missing or broken.
+    """
+    path = graph.with_suffix(".json")
+    try:
+        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        found["net"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            f"{path}: not the record of an int8 variant ({error}); quantize the model again"
+        ) from error
+    return found
 
 
 def net_key(model: TrainedNet) -> str:

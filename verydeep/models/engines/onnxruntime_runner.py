@@ -5,7 +5,6 @@ N images, H height, W width; D channels; h, w: sides of an output map.
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import cast
 
@@ -14,6 +13,8 @@ from verydeep.models.engines.runner import Maps, Pixels
 
 class OnnxRuntimeRunner:
     """A net in ONNX Runtime, which takes images of any size in one session.
+
+    It reads the graph itself: an optimised one would be no faster to read.
 
     Args:
         file: Graph as ``.onnx``.
@@ -33,13 +34,6 @@ class OnnxRuntimeRunner:
             str(file), options, providers=["CPUExecutionProvider"]
         )
         self._input = self._session.get_inputs()[0].name
-
-    @staticmethod
-    def convert(graph: Path, file: Path) -> None:
-        """Copy the graph: an optimised one would be no faster to read."""
-        part = file.with_name(f".{file.name}")
-        shutil.copyfile(graph, part)
-        part.replace(file)
 
     @property
     def outputs(self) -> tuple[str, ...]:

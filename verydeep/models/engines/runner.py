@@ -34,7 +34,10 @@ class RunnerType(Protocol):
     """Creates a runner, and the file that it reads fastest."""
 
     def convert(self, graph: Path, file: Path) -> None:
-        """Write the file that the runtime reads fastest, from an ONNX graph."""
+        """Write the file that the runtime reads fastest, from an ONNX graph.
+
+        A runtime that reads the graph itself need not have this.
+        """
 
     def __call__(self, file: Path, precision: str, threads: int) -> Runner:
         """Read such a file, to compute with a number of threads.

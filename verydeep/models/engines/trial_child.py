@@ -27,9 +27,9 @@ def main(spec: dict[str, Any]) -> None:
     end_with(Owner(spec["owner"], main_thread=spec["main_thread"]))
     sys.path[:0] = spec["path"]
     kind = runner_type(spec["runner"])
-    file = Path(spec["file"])
-    if not file.exists():
-        kind.convert(Path(spec["graph"]), file)
+    file, graph = Path(spec["file"]), Path(spec["graph"])
+    if file != graph and not file.exists():
+        kind.convert(graph, file)
     runner = kind(file, spec["precision"], spec["threads"])
     with np.load(spec["images"]) as images:
         batches = [images[name] for name in sorted(images.files)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from verydeep.models.export.targets import Target
@@ -176,8 +177,8 @@ def example_script(target: Target, metadata: Metadata, file: str, script: str) -
     """
     library = _LIBRARIES[target]
     head = _HEAD.format(
-        file=file,
-        script=script,
+        file=_escaped(file),
+        script=_escaped(shlex.quote(script)),
         library=library,
         imports=f"import {library}",
         scale=metadata.proof_scale,
@@ -195,6 +196,11 @@ def example_script(target: Target, metadata: Metadata, file: str, script: str) -
         return head + _RUN_BOTH[target] + _MAIN_BOTH + _RANKING + _LIMIT + _SETS
     promised = (_THRESHOLD + _SETS) * bool(metadata.abstention)
     return head + _RUN.format(_CALLS[target]) + _MAIN + _RANKING + promised
+
+
+def _escaped(name: str) -> str:
+    """Return a name as it stands between double quotes, one or three, in a program."""
+    return repr(name)[1:-1].replace('"', '\\"')
 
 
 def _promised(metadata: Metadata) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import html
+import lzma
 import re
 import zipfile
+import zlib
 from pathlib import Path
 
 from verydeep.errors import ModelError, printable
@@ -17,7 +19,8 @@ SUFFIXES = {".onnx": "onnx", ".xml": "openvino", ".pt2": "torch"}
 ENTRY = 14
 """Number of a metadata entry in an ONNX model."""
 
-LARGEST_XML = 64 * 2**20
+LARGEST = 64 * 2**20
+"""Bytes of the largest XML file, and of the largest description in a program, that are read."""
 
 TORCH_ENTRY = f"{KEY}.json"
 """Name of the description within a program of PyTorch."""
@@ -32,6 +35,20 @@ def is_exported(model: object) -> bool:
         return False
     path = Path(model).expanduser()
     return path.suffix.lower() in SUFFIXES and path.is_file() and _text_in(path) is not None
+
+
+def weights_beside(path: Path) -> Path | None:
+    """Return the file beside an exported one that its weights may lie in, which need not exist.
+
+    Those of OpenVINO always do, and those of large graphs of ONNX; None for other kinds of files.
+    """
+    match path.suffix.lower():
+        case ".xml":
+            return path.with_suffix(".bin")
+        case ".onnx":
+            return path.with_name(f"{path.name}.data")
+        case _:
+            return None
 
 
 def read_metadata(path: Path) -> Metadata:
@@ -85,7 +102,7 @@ def _in_onnx(path: Path) -> str | None:
 
 
 def _in_xml(path: Path) -> str | None:
-    if path.stat().st_size > LARGEST_XML:
+    if path.stat().st_size > LARGEST:
         return None
     found = re.search(rf'<{KEY} value="([^"]*)"', path.read_text("utf-8", "replace"))
     return None if found is None else html.unescape(found[1])
@@ -94,7 +111,19 @@ def _in_xml(path: Path) -> str | None:
 def _in_program(path: Path) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
-            name = next((n for n in archive.namelist() if n.endswith(f"/{TORCH_ENTRY}")), None)
-            return None if name is None else archive.read(name).decode("utf-8", "replace")
-    except (zipfile.BadZipFile, OSError, RuntimeError):
+            entries = archive.infolist()
+            found = next((one for one in entries if one.filename.endswith(f"/{TORCH_ENTRY}")), None)
+            if found is None:
+                return None
+            with archive.open(found) as file:  # its size may be a lie
+                data = file.read(LARGEST + 1)
+    except _DAMAGED:
         return None
+    return None if len(data) > LARGEST else data.decode("utf-8", "replace")
+
+
+_DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError),
+    RuntimeError,  # encryption, and unknown methods of compression
+)
+"""Errors of :mod:`zipfile` for damaged and odd archives."""

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verydeep.errors import MissingExtra, ModelError, VeryDeepError, printable
+from verydeep.models.exported.pt2_archive import check_archive
 from verydeep.models.exported.reading import SUFFIXES
 
 INPUT, PROBABILITIES, SCORES = "images", "probabilities", "scores"
@@ -135,6 +136,9 @@ class TorchSession:
 
     Args:
         path: The ``.pt2`` file.
+
+    Raises:
+        ModelError: It cannot be run, or it holds anything but what ``verydeep export`` writes.
     """
 
     def __init__(self, path: Path) -> None:
@@ -142,6 +146,7 @@ class TorchSession:
         self.runtime = f"PyTorch {self.torch.__version__}"
         self.path = path
         with running(path, self.runtime):
+            check_archive(path)
             self.module = self.torch.export.load(path).module()
 
     def run(self, images: Pixels) -> Outputs:

@@ -60,10 +60,11 @@ def fetch_model(model: str | Path, progress: Progress | None = None) -> Path:
             raise explained(name, error, "read") from error
         progress.log(f"{name}: the Hub cannot be reached; its cache on this machine is used")
         return cached
-    cached = _cached(hub, name)
-    if cached is not None and cached.name == about.sha:
-        return cached
     sizes = {one.rfilename: one.size or 0 for one in about.siblings or ()}
+    cached = _cached(hub, name)
+    wanted = _wanted(sizes)
+    if cached and cached.name == about.sha and all((cached / file).exists() for file in wanted):
+        return cached
     return _download(hub, name, sizes, progress)
 
 
@@ -73,13 +74,21 @@ def _download(hub: Any, name: HubName, sizes: Mapping[str, int], progress: Progr
         raise _no_model(name, sizes)
     folder = _file(hub, name, name.revision, CONFIG).parent  # the cache notes the revision
     check_own(name, folder, sizes)
-    files = [file for file in (WEIGHTS, CARD, FAMILIARITY, INT8, INT8_RECORD) if file in sizes]
+    files = _wanted(sizes)
     megabytes = sum(sizes[file] for file in files) / MEGABYTE
     progress.log(f"{name}: downloading {megabytes:,.1f} MB")
     with bars(hub, progress):
         for file in files:
             _file(hub, name, folder.name, file)
     return folder
+
+
+def _wanted(sizes: Mapping[str, int]) -> list[str]:
+    """Return the files to download after the configuration.
+
+    The weights are last: with them in the cache, the model is complete.
+    """
+    return [file for file in (CARD, FAMILIARITY, INT8_RECORD, INT8, WEIGHTS) if file in sizes]
 
 
 def check_own(name: HubName, folder: Path, sizes: Mapping[str, int]) -> None:

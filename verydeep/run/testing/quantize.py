@@ -31,7 +31,7 @@ from verydeep.run.testing.bench import data_for, output_folder
 from verydeep.run.testing.overlap import run_of
 from verydeep.run.testing.quantization import AnyQuantization, guard_of
 from verydeep.system.device import choose_machine, installed_version, processor_name
-from verydeep.system.files import write_json
+from verydeep.system.files import move_into_place, write_json
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
 from verydeep.system.settings import Compute
@@ -116,8 +116,7 @@ def quantize(
             )
             if result.kept:
                 write_json(record, result.to_dict())
-                for name in (INT8_RECORD, INT8):
-                    (part / name).replace(folder / name)
+                _put_in_place(part, folder)
         finally:
             shutil.rmtree(part, ignore_errors=True)
     return result
@@ -131,13 +130,28 @@ def forget_int8(model: str | Path) -> bool:
 
     Returns:
         True if there was one.
+
+    Raises:
+        InputError: The folder holds no model, or another process is writing to it.
     """
-    found = int8_in(find_model(model))
-    if found is None:
-        return False
-    found.unlink()
-    found.with_suffix(".json").unlink(missing_ok=True)
-    return True
+    folder, run = find_model(model), run_of(model)
+    with output_folder(run.path if run else folder):
+        found = int8_in(folder)
+        if found is None:
+            return False
+        found.unlink()
+        found.with_suffix(".json").unlink(missing_ok=True)
+        return True
+
+
+def _put_in_place(part: Path, folder: Path) -> None:
+    """Move a variant into the folder of its model, the record last.
+
+    A process that is killed in between leaves a graph without a record, which is refused.
+    """
+    (folder / INT8_RECORD).unlink(missing_ok=True)
+    for name in (INT8, INT8_RECORD):
+        move_into_place(part / name, folder / name)
 
 
 def _other_split(dataset: Dataset, split: str | None) -> str:

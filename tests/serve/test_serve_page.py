@@ -535,6 +535,12 @@ def test_the_table_is_used_by_the_keyboard(page: ServedPage, images: list[File])
     assert page.text("#detail .name") != first
     page.page.keyboard.press("ArrowLeft")
     assert page.text("#detail .name") == first
+    for _ in images:
+        page.page.keyboard.press("ArrowRight")
+    assert page.text("#place") == f"{len(images)} of {len(images)}"
+    assert page.page.evaluate("document.activeElement.id") == "previous"
+    page.page.keyboard.press("ArrowLeft")
+    assert page.text("#place") == f"{len(images) - 1} of {len(images)}"
     page.page.keyboard.press("Escape")
     assert page.page.locator("#detail").is_hidden()
     assert opener.evaluate("one => one === document.activeElement")

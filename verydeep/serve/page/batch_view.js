@@ -27,7 +27,7 @@ export class BatchView {
     this.#table = new Table((item) => this.#detail.open(item));
     this.#detail = new Detail(() => this.#table.visible, (...wish) => classifier.explain(...wish));
     byId("stop").addEventListener("click", () => this.#batch.stop());
-    byId("go-on").addEventListener("click", () => this.#batch.start());
+    byId("go-on").addEventListener("click", () => this.#goOn());
     byId("retry").addEventListener("click", () => this.#batch.retry());
     byId("classify-again").addEventListener("click", () => this.add([]));
     byId("clear").addEventListener("click", () => this.#clear());
@@ -45,6 +45,11 @@ export class BatchView {
     this.#table.setHead(this.#classifier.chosen.multi_label);
     this.#table.add(items);
     this.#batch.add(items, this.#classifier.chosen);
+  }
+
+  #goOn() {
+    say("");  // why it has stopped is over
+    this.#batch.start();
   }
 
   // The user has chosen another model.

@@ -1,6 +1,6 @@
 // Photographs by the device's camera, which is asked for only after a click.
 
-import {byId, sayFault} from "./elements.js";
+import {byId, say, sayFault} from "./elements.js";
 
 let facing = "environment";
 
@@ -29,10 +29,12 @@ async function start() {
 async function open() {
   try {
     await start();
+    say("");
     byId("take").focus();
   } catch (error) {
     stop();
-    sayFault(`No camera can be used (${error.message}). Choose an image instead.`);
+    const reason = error.message.replace(/\.$/, "");  // a sentence in some browsers
+    sayFault(`No camera can be used (${reason}). Choose an image instead.`);
   }
 }
 

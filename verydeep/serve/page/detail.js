@@ -16,7 +16,8 @@ export class Detail {
     byId("next").addEventListener("click", () => this.#leaf(1));
     byId("close-detail").addEventListener("click", () => byId("detail").close());
     byId("detail").addEventListener("close", () => this.#leave());
-    byId("detail").addEventListener("keydown", (event) => this.#press(event));
+    // Not of the dialog: once a focused button is disabled, or clicked in Safari, keys go to the body.
+    document.addEventListener("keydown", (event) => this.#press(event));
   }
 
   open(item) {
@@ -36,7 +37,15 @@ export class Detail {
     byId("place").textContent = `${place + 1} of ${items.length}`;
     byId("previous").disabled = place <= 0;
     byId("next").disabled = place + 1 >= items.length;
+    this.#keepFocus();
     this.#viewer.show(item);
+  }
+
+  // A button that is disabled loses the focus, at once or later.
+  #keepFocus() {
+    const buttons = [byId("next"), byId("previous")];
+    if (!buttons.includes(document.activeElement) || !document.activeElement.disabled) return;
+    (buttons.find(({disabled}) => !disabled) ?? byId("close-detail")).focus();
   }
 
   #leaf(step) {
@@ -46,6 +55,7 @@ export class Detail {
   }
 
   #press(event) {
+    if (!this.#item || event.altKey || event.ctrlKey || event.metaKey) return;
     if (event.target.matches("input")) return;  // arrows move the slider
     if (event.key === "ArrowLeft") this.#leaf(-1);
     if (event.key === "ArrowRight") this.#leaf(1);

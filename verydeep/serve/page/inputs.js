@@ -63,7 +63,9 @@ export function listen(give, none) {
   }
   document.addEventListener("paste", (event) => {
     if (event.target.closest?.("input, textarea")) return;
-    hand(chosen(event.clipboardData.files));
+    const all = chosen(event.clipboardData.files);
+    if (all.length) hand(all);
+    else none("The browser pastes no image here. Save it as a file, then drop or choose the file.");
   });
   listenToDrops(hand, none);
 }

@@ -242,7 +242,8 @@ byId("camera").addEventListener("click", async () => {
     await byId("video").play();
     byId("take").focus();
   } catch (error) {
-    say(`No camera can be used (${error.message}); choose an image instead.`, true);
+    const reason = error.message.replace(/\.$/, "");  // a sentence in some browsers
+    say(`No camera can be used (${reason}); choose an image instead.`, true);
   }
 });
 byId("close").addEventListener("click", closeCamera);

@@ -35,3 +35,10 @@ def try_to_read(reader: Reader, path: Path) -> None:
     text = refusal(reader, path)
     assert "\n" not in text
     assert not text or text.startswith(f"{path}: ")
+
+
+def assert_damage_named(reader: Reader, path: Path, what: str) -> None:
+    """Check the one message that all formats have for a file that cannot be read."""
+    text = refusal(reader, path)
+    assert text.startswith(f"{path}: not {what}, or a damaged one (")
+    assert text.endswith("); copy or save it again")

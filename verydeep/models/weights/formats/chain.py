@@ -59,14 +59,9 @@ PAPER_LRN = Lrn(5, 5e-4, 0.75, 2.0)
 
 
 class Chain:
-    """Layers of a file in forward order.
+    """Layers of a file in forward order."""
 
-    Args:
-        where: The file, for messages.
-    """
-
-    def __init__(self, where: str) -> None:
-        self.where = where
+    def __init__(self) -> None:
         self.layers: list[SourceLayer] = []
         self.lrn: bool | None = None
         self._ignored: list[str] = []
@@ -98,7 +93,7 @@ class Chain:
             steady = window.stride == window.dilation == (1, 1) and window.groups == 1
             if not (steady and fits and (single or not self._in_head)):
                 raise ModelError(
-                    f"{self.where}: {printable(layer.name)} must be a convolution of a VGG net, "
+                    f"{printable(layer.name)} must be a convolution of a VGG net, "
                     f"with stride 1 and maps that keep their size; it is a {height}x{width} "
                     f"convolution with {_slide(window)} instead"
                 )
@@ -168,8 +163,7 @@ class Chain:
             or not (deviations > 0).all()
         ):
             raise ModelError(
-                f"{self.where}: the statistics of {printable(name)} must be finite, with variances "
-                "above 0"
+                f"the statistics of {printable(name)} must be finite, with variances above 0"
             )
 
     def _foldable(self, name: str, scale: Tensor) -> bool:
@@ -179,7 +173,7 @@ class Chain:
         last = self.layers[-1]
         if last.is_convolution and len(scale) != len(last.weight):
             raise ModelError(
-                f"{self.where}: {printable(name)} must have the {len(last.weight):,} channels of "
+                f"{printable(name)} must have the {len(last.weight):,} channels of "
                 f"{printable(last.name)}; it has {len(scale):,} instead"
             )
         return last.is_convolution
@@ -222,7 +216,7 @@ class Chain:
     def _settle(self, head: bool) -> None:
         if self._pending and self.layers and not head:
             raise ModelError(
-                f"{self.where}: {self._pending[0]}; a VGG net has only convolutions with ReLU and "
+                f"{self._pending[0]}; a VGG net has only convolutions with ReLU and "
                 "2x2 max-pools before the fully connected layers, so this net cannot be imported"
             )
         self._ignored += self._pending
@@ -235,14 +229,12 @@ class Chain:
             ModelError: There are no layers, or convolutions without ReLU.
         """
         if not self.layers:
-            raise ModelError(
-                f"{self.where}: no convolution or fully connected layer is in this file"
-            )
+            raise ModelError("holds no convolution or fully connected layer")
         self._settle(head=True)
         for name, head in self._linear if self._rectifiers else ():
             if not head:
                 raise ModelError(
-                    f"{self.where}: {printable(name)} must be followed by a ReLU, as in a VGG net; "
+                    f"{printable(name)} must be followed by a ReLU, as in a VGG net; "
                     "this net cannot be imported"
                 )
             self._ignored.append(f"{printable(name)}: no ReLU follows")

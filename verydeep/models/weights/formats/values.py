@@ -104,7 +104,7 @@ def as_weights(tensor: Tensor, name: str) -> Tensor:
     return values.contiguous()
 
 
-def to_tensor(values: NDArray[Any], name: str, where: str) -> Tensor:
+def to_tensor(values: NDArray[Any], name: str) -> Tensor:
     """Return numbers of an array, of any byte order, as a tensor.
 
     A view of a file, which cannot be written to, is copied; the memory of other arrays is shared.
@@ -112,7 +112,6 @@ def to_tensor(values: NDArray[Any], name: str, where: str) -> Tensor:
     Args:
         values: The numbers.
         name: Name of the layer, for messages.
-        where: The file, for messages.
 
     Raises:
         ModelError: As for :func:`as_weights`.
@@ -122,16 +121,13 @@ def to_tensor(values: NDArray[Any], name: str, where: str) -> Tensor:
         shared = values.dtype == kind and values.flags.carray  # of native order, and writeable
         values = values if shared else np.array(values, dtype=kind, order="C")
     elif values.dtype.kind not in "biu":
-        raise ModelError(f"{where}: {printable(name)} holds no numbers ({values.dtype})")
+        raise ModelError(f"{printable(name)} holds no numbers ({values.dtype})")
     else:
         values = values.ravel()[:0].copy()  # refused for its type
-    try:
-        return as_weights(torch.from_numpy(values), name)
-    except ModelError as error:
-        raise ModelError(f"{where}: {error}") from error
+    return as_weights(torch.from_numpy(values), name)
 
 
-def check_count(count: int, where: str) -> None:
+def check_count(count: int) -> None:
     """Refuse a file that declares too many numbers, before any of them is read.
 
     Raises:
@@ -139,6 +135,5 @@ def check_count(count: int, where: str) -> None:
     """
     if count > MOST_VALUES:
         raise ModelError(
-            f"{where}: declares {count:,} numbers, more than the {MOST_VALUES:,} that are read "
-            "at most"
+            f"declares {count:,} numbers, more than the {MOST_VALUES:,} that are read at most"
         )

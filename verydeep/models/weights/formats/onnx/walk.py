@@ -43,14 +43,12 @@ class Walk:
 
     Args:
         graph: A ``GraphProto``.
-        where: The file, for messages.
         folder: Folder of the file, for weights stored beside it.
     """
 
-    def __init__(self, graph: Any, where: str, folder: Path) -> None:
-        self.where = where
-        self.chain = Chain(where)
-        self.constants = Constants(where, folder, graph.initializer)
+    def __init__(self, graph: Any, folder: Path) -> None:
+        self.chain = Chain()
+        self.constants = Constants(folder, graph.initializer)
         self.inputs = [one for one in graph.input if one.name not in self.constants]
         self.preprocessing = Preprocessing()
         self._padding = NO_PADDING
@@ -67,7 +65,7 @@ class Walk:
         for node in nodes:
             if node.op_type in QUANTIZED:
                 raise ModelError(
-                    f"{self.where}: the weights must be floating-point numbers; the graph is "
+                    f"the weights must be floating-point numbers; the graph is "
                     f"quantized ({printable(node_name(node))}). Export it before quantization"
                 )
             if not self._reads_data(node):
@@ -88,7 +86,7 @@ class Walk:
         for name in inputs:
             if not (name in self._data or name in self._dynamic or name in self.constants):
                 raise ModelError(
-                    f"{self.where}: {printable(node_name(node))} reads {printable(name)}, which no "
+                    f"{printable(node_name(node))} reads {printable(name)}, which no "
                     "node before it writes; the file is damaged, export it again"
                 )
         outputs = {name for name in node.output if name}
@@ -211,8 +209,7 @@ class Walk:
         channels = len(self.chain.layers[-1].weight)
         size = channels if len(scale) == 1 else len(scale)
         factor, offset = (
-            to_tensor(np.broadcast_to(one, size).astype(dtype), name, self.where)
-            for one in (scale, shift)
+            to_tensor(np.broadcast_to(one, size).astype(dtype), name) for one in (scale, shift)
         )
         if node.op_type in ("Add", "Sub"):
             self.chain.bias(name, offset)
@@ -227,7 +224,7 @@ class Walk:
         scale, shift, mean, variance = (self._vector(name) for name in constants)
         if len({len(scale), len(shift), len(mean), len(variance)}) != 1:
             raise ModelError(
-                f"{self.where}: the statistics of {printable(node_name(node))} must be one for "
+                f"the statistics of {printable(node_name(node))} must be one for "
                 "each channel; the file is damaged, export it again"
             )
         norm = BatchNorm(scale, shift, mean, variance, real(node, "epsilon", 1e-5))
@@ -239,7 +236,7 @@ class Walk:
         self._affine(node, factor.numpy(), offset.numpy(), np.dtype(np.float64))
 
     def _vector(self, name: str) -> Tensor:
-        return to_tensor(self.constants.value(name).reshape(-1), name, self.where)
+        return to_tensor(self.constants.value(name).reshape(-1), name)
 
     def _is_relu(self, node: Any) -> bool:
         """Return whether a Clip has the lower bound 0 and no upper one."""

@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from damage import patient, try_to_read
+from damage import assert_damage_named, encrypted, patient, refusal, try_to_read
 from hostile import edits, mutate
 from hypothesis import given
 from hypothesis import strategies as st
@@ -104,6 +104,45 @@ def seeds(tmp_path_factory: pytest.TempPathFactory) -> None:
     for way in SMALL:
         save_small(folder / way, way)
         SEEDS[way] = (folder / way).read_bytes()
+
+
+COMPRESSIONS = {
+    "stored": zipfile.ZIP_STORED,
+    "deflate": zipfile.ZIP_DEFLATED,
+    "bzip2": zipfile.ZIP_BZIP2,
+    "lzma": zipfile.ZIP_LZMA,
+}
+
+
+@pytest.mark.parametrize("kind", COMPRESSIONS)
+def test_damage_to_compressed_members(tmp_path: Path, kind: str) -> None:
+    """Whatever the compression, the library's own error becomes the one message."""
+    path = tmp_path / "w"
+    stream = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(SEEDS["keras"])) as old,
+        zipfile.ZipFile(stream, "w", COMPRESSIONS[kind]) as new,
+    ):
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+        new.writestr("assets/long", bytes(40_000), zipfile.ZIP_STORED)  # what unpacks is bounded
+        weights = new.getinfo("model.weights.h5")
+    data = bytearray(stream.getvalue())
+    path.write_bytes(data)
+    assert len(read(path).layers) == 3
+    begin = weights.header_offset + 30 + len(weights.filename) + weights.compress_size // 3
+    data[begin : begin + 40] = b"\xff" * 40
+    path.write_bytes(data)
+    if kind == "bzip2":  # whose module raises an OSError
+        assert "cannot be read" in refusal(keras, path)
+    else:
+        assert_damage_named(keras, path, "a Keras file")
+
+
+def test_encrypted_archive(tmp_path: Path) -> None:
+    (tmp_path / "w").write_bytes(encrypted(SEEDS["keras"]))
+    assert_damage_named(keras, tmp_path / "w", "a Keras file")
+    assert "is encrypted" in refusal(keras, tmp_path / "w")
 
 
 @patient

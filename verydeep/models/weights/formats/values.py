@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import lzma
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
@@ -21,8 +23,9 @@ from verydeep.models.weights.source import MOST_VALUES
 _FAULTS = (
     *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError),
     *(RecursionError, struct.error, zipfile.BadZipFile, NotImplementedError),
+    *(zlib.error, lzma.LZMAError, RuntimeError),
 )
-"""Exceptions that a parser may raise on a damaged file."""
+"""Exceptions that a parser may raise on a damaged file; ``zipfile``'s on an encrypted one."""
 
 
 @contextmanager

@@ -207,8 +207,9 @@ def bad(**changes: int) -> bytes:
     ],
 )
 def test_refusals(tmp_path: Path, data: bytes, message: str) -> None:
-    with pytest.raises(ModelError, match=message):
+    with pytest.raises(ModelError, match=message) as caught:
         read_bytes(tmp_path, data)
+    assert str(caught.value).startswith(f"{tmp_path / 'net.caffemodel'}: ")
 
 
 def test_lying_shapes_allocate_nothing(tmp_path: Path) -> None:

@@ -187,8 +187,9 @@ def test_wordnet_ids_are_ilsvrc(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("kind", ["5", "7.3"])
 def test_refusals(tmp_path: Path, variables: dict[str, Any], message: str, kind: str) -> None:
-    with pytest.raises(ModelError, match=message):
+    with pytest.raises(ModelError, match=message) as caught:
         read_net(tmp_path, variables, kind)
+    assert str(caught.value).startswith(f"{tmp_path / 'net.mat'}: ")
 
 
 def test_values_are_those_of_scipy(tmp_path: Path) -> None:

@@ -363,8 +363,10 @@ REFUSED: dict[str, tuple[Callable[[], Graph], str]] = {
 @pytest.mark.parametrize("kind", REFUSED)
 def test_refusals(tmp_path: Path, kind: str) -> None:
     make, message = REFUSED[kind]
-    with pytest.raises(ModelError, match=message):
-        read(make().save(tmp_path))
+    path = make().save(tmp_path)
+    with pytest.raises(ModelError, match=message) as caught:
+        read(path)
+    assert str(caught.value).startswith(f"{path}: ")
 
 
 def test_functions_are_refused(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def match(file: SourceFile) -> Match:
         raise ModelError(_no_column(file.layers, column))
     _check_finite(body)
     batch_norm = _batch_norm(body)
-    head, side, why = _head(rest, channels=len(body[-1].weight))
+    head, side, why = _head(rest, channels=len(body[-1].weight), fault=file.head_fault)
     left_out = [LeftOut(str(layer), why) for layer in rest] if not head else []
     return Match(
         name=column.name,
@@ -143,7 +143,7 @@ def _batch_norm(body: Sequence[SourceLayer]) -> bool:
 
 
 def _head(
-    layers: Sequence[SourceLayer], channels: int
+    layers: Sequence[SourceLayer], channels: int, fault: str | None
 ) -> tuple[tuple[Taken, ...], int | None, str]:
     """Return the layers of the head, the side s of the map it reads, and why there is none."""
     names = HEAD[-len(layers) :] if len(layers) in (1, len(HEAD)) else ()
@@ -163,7 +163,12 @@ def _head(
     if len(layers) == len(HEAD) and (sizes[0][0] != sizes[1][0] or not _chained(sizes)):
         units = " and ".join(f"{outputs:,}" for outputs, _ in sizes[:2])
         return (), None, f"fc6 and fc7 have the same number of units in the paper's, here {units}"
+    if fault:
+        return (), None, f"because of {fault}; {_ONLY_RELU}"
     return tuple(Taken(*pair) for pair in zip(names, layers, strict=True)), side, ""
+
+
+_ONLY_RELU = "the paper's head has only ReLU between its layers and a softmax at its end"
 
 
 def _chained(sizes: Sequence[tuple[int, int]]) -> bool:

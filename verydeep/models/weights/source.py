@@ -122,6 +122,8 @@ class SourceFile:
         input_size: Side of the images that the file was made for, in pixels, if it says so.
         lrn: Whether a local response normalisation follows the first convolution; None if the file
             does not tell.
+        head_fault: What makes the scores others than those of the layers with ReLU between the
+            fully connected ones, as a line for the report; None if there is nothing.
         ignored: Tensors or nodes that are neither, as lines for the report.
     """
 
@@ -132,4 +134,5 @@ class SourceFile:
     classes: tuple[str, ...] | None = None
     input_size: int | None = None
     lrn: bool | None = None
+    head_fault: str | None = None
     ignored: tuple[str, ...] = ()

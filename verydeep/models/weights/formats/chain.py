@@ -1,8 +1,9 @@
 """Layers of a file, collected in forward order, with checks that they are those of a VGG net.
 
 The features of a VGG net are convolutions, each with a ReLU, and 2x2 max-pools; its head is fully
-connected. What else a file has between two convolutions changes the maps and cannot be left out, so
-it is refused; between fully connected layers it is only reported.
+connected, with a ReLU between its layers and perhaps a softmax at its end. What else a file has
+between two convolutions changes the maps and cannot be left out, so it is refused; in the head it
+changes the scores, so the head is given up.
 
 O outputs, I inputs, h, w sides of a kernel.
 """
@@ -58,6 +59,24 @@ PAPER_LRN = Lrn(5, 5e-4, 0.75, 2.0)
 """Constants of net A-LRN."""
 
 
+class Collected(NamedTuple):
+    """What a chain is made of; the fields are those of ``SourceFile``.
+
+    Attributes:
+        layers: Convolutions and fully connected layers in forward order.
+        lrn: Whether a local response normalisation follows the first; None if the file does not
+            tell.
+        head_fault: What makes the scores others than those of the layers with ReLU between them;
+            None if there is nothing.
+        ignored: Lines of the report.
+    """
+
+    layers: tuple[SourceLayer, ...]
+    lrn: bool | None
+    head_fault: str | None
+    ignored: tuple[str, ...]
+
+
 class Chain:
     """Layers of a file in forward order."""
 
@@ -69,7 +88,9 @@ class Chain:
         self._in_head = False
         self._rectified = True
         self._rectifiers = 0
-        self._linear: list[tuple[str, bool]] = []
+        self._linear: list[tuple[str, bool]] = []  # layers without a ReLU before the next one
+        self._closing: list[str] = []  # what changes no order of scores, if it is the last
+        self._head_fault: str | None = None
 
     def convolution(self, layer: SourceLayer, window: Window | None) -> None:
         """Append a convolution.
@@ -105,7 +126,9 @@ class Chain:
 
     def _append(self, layer: SourceLayer, head: bool) -> None:
         if not self._rectified:
-            self._linear.append((self.layers[-1].name, head))
+            self._linear.append((self.layers[-1].name, self._in_head))
+        self._pending += self._closing
+        self._closing = []
         self._settle(head)
         self._in_head, self._rectified = head, False
         self.layers.append(layer)
@@ -183,6 +206,10 @@ class Chain:
         self._rectified = True
         self._rectifiers += 1
 
+    def softmax(self, name: str) -> None:
+        """Append a softmax: at the end it keeps the order of the scores, elsewhere it is odd."""
+        self._closing.append(f"{printable(name)}: a softmax before other layers")
+
     def pool(self, name: str, window: Window, *, average: bool = False) -> None:
         """Append a pool; padding of a row at the bottom and a column at the right may be declared.
 
@@ -219,11 +246,18 @@ class Chain:
                 f"{self._pending[0]}; a VGG net has only convolutions with ReLU and "
                 "2x2 max-pools before the fully connected layers, so this net cannot be imported"
             )
-        self._ignored += self._pending
+        if self._pending and self.layers:
+            self._give_up_head(*self._pending)
+        else:
+            self._ignored += self._pending
         self._pending = []
 
-    def finish(self) -> tuple[tuple[SourceLayer, ...], tuple[str, ...]]:
-        """Return the layers and the lines of the report.
+    def _give_up_head(self, *faults: str) -> None:
+        self._head_fault = self._head_fault or faults[0]
+        self._ignored += faults
+
+    def finish(self) -> Collected:
+        """Return what was collected.
 
         Raises:
             ModelError: There are no layers, or convolutions without ReLU.
@@ -237,12 +271,15 @@ class Chain:
                     f"{printable(name)} must be followed by a ReLU, as in a VGG net; "
                     "this net cannot be imported"
                 )
-            self._ignored.append(f"{printable(name)}: no ReLU follows")
+            self._give_up_head(f"{printable(name)}: no ReLU follows")
+        if self._rectified and self._in_head:
+            last = printable(self.layers[-1].name)
+            self._give_up_head(f"{last}: a ReLU follows, though it is the last layer")
         if self.lrn is None and self._rectifiers:
             self.lrn = False
         more = len(self._ignored) - MOST_LINES
         lines = self._ignored[:MOST_LINES] + ([f"{more:,} more"] if more > 0 else [])
-        return tuple(self.layers), tuple(lines)
+        return Collected(tuple(self.layers), self.lrn, self._head_fault, tuple(lines))
 
 
 def _slide(window: Window) -> str:

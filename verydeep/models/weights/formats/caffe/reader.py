@@ -39,8 +39,8 @@ LARGEST_SIDE = 2**16
 
 HARMLESS = (
     *("Data", "ImageData", "HDF5Data", "MemoryData", "DummyData", "WindowData", "Input", "Silence"),
-    *("Dropout", "Split", "Flatten", "Reshape", "Accuracy", "ArgMax", "Softmax", "SoftmaxWithLoss"),
-    *("MultinomialLogisticLoss", "Python"),
+    *("Dropout", "Split", "Flatten", "Reshape", "Accuracy", "ArgMax", "Python"),
+    *("SoftmaxWithLoss", "MultinomialLogisticLoss", "InfogainLoss", "HingeLoss"),
 )
 """Types that change no scores, or only their scale at the end."""
 
@@ -130,15 +130,12 @@ class _Reader:
             elif layer.blobs:
                 self.chain.ignore(f"{printable(layer.name)}: {layer.type} on a branch")
         facts, size = _facts(self.layers, self.chain)
-        layers, ignored = self.chain.finish()
         return SourceFile(
             format="Caffe model (.caffemodel)",
             family="caffe",
-            layers=layers,
             facts=facts,
             input_size=_input_size(self.net, self.layers) or size,
-            lrn=self.chain.lrn,
-            ignored=ignored,
+            **self.chain.finish()._asdict(),
         )
 
     def _read_googlenet(self) -> SourceFile:
@@ -175,6 +172,8 @@ class _Reader:
                 chain.normalize_locally(layer.name, layer.lrn)
             case "ReLU" if layer.slope == 0:
                 chain.relu()
+            case "Softmax":
+                chain.softmax(layer.name)
             case "Pooling" if layer.window and not layer.over_map:
                 chain.pool(layer.name, layer.window, average=layer.average)
             case "Padding" if layer.window:

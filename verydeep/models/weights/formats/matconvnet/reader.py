@@ -41,7 +41,7 @@ KINDS = {
 LEAST_NUMBERS, MOST_NUMBERS = 2**20, 8
 """A net may have this many weights, or this many for each byte of its file."""
 
-HARMLESS = ("dropout", "softmax", "softmaxloss", "loss")
+HARMLESS = ("dropout", "softmaxloss", "loss")
 
 
 def matches(head: bytes, path: Path) -> bool:
@@ -99,16 +99,13 @@ def _read_net(variables: Mapping[str, Any], size: int) -> SourceFile:
         elif layer.weights:
             chain.ignore(f"{printable(layer.name)}: {printable(layer.kind)} on a branch")
     meta = read_meta(net, chain)
-    found, ignored = chain.finish()
     return SourceFile(
         format="MatConvNet model (.mat)",
         family="matconvnet",
-        layers=found,
         facts=meta.facts,
         classes=meta.classes,
         input_size=meta.input_size,
-        lrn=chain.lrn,
-        ignored=ignored,
+        **chain.finish()._asdict(),
     )
 
 
@@ -179,6 +176,8 @@ def _add(chain: Chain, layer: _Layer) -> None:
             chain.norm(layer.name, _norm(layer))
         case "relu" if not any(floats(options.get("leak"))):
             chain.relu()
+        case "softmax":
+            chain.softmax(layer.name)
         case "pool":
             sides = floats(options.get("pool", options.get("poolSize")))
             method = text(options.get("method")) or "max"

@@ -16,6 +16,7 @@ from verydeep.models.weights.formats.protobuf_wire import map_file
 from verydeep.models.weights.formats.values import faults_of
 from verydeep.models.weights.source import SourceFile
 
+WHAT = "an ONNX file"
 LARGEST_MODEL = 2**31
 LARGEST_SIDE = 2**14
 
@@ -37,17 +38,16 @@ def read(path: Path) -> SourceFile:
         ModelError: The file is damaged, or its net is no VGG net.
         MissingExtra: onnx is not installed.
     """
-    model, walk = open_graph(path)
-    layers, ignored = walk.chain.finish()
+    with faults_of(path, WHAT):
+        model, walk = _open(path)
+        collected = walk.chain.finish()
     maker = model.producer_name
     return SourceFile(
         format=f"ONNX graph by {printable(maker)} (.onnx)" if maker else "ONNX graph (.onnx)",
         family="onnx",
-        layers=layers,
         facts=walk.preprocessing.facts(),
         input_size=_input_size(walk),
-        lrn=walk.chain.lrn,
-        ignored=ignored,
+        **collected._asdict(),
     )
 
 
@@ -58,11 +58,15 @@ def open_graph(path: Path) -> tuple[Any, Walk]:
         ModelError: The file is damaged, or its net is no VGG net.
         MissingExtra: onnx is not installed.
     """
-    with faults_of(path, "an ONNX file"):
-        model = _parse(path)
-        walk = Walk(model.graph, path.parent)
-        walk.run()
-        return model, walk
+    with faults_of(path, WHAT):
+        return _open(path)
+
+
+def _open(path: Path) -> tuple[Any, Walk]:
+    model = _parse(path)
+    walk = Walk(model.graph, path.parent)
+    walk.run()
+    return model, walk
 
 
 def _parse(path: Path) -> Any:

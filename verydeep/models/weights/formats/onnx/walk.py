@@ -31,7 +31,7 @@ TO_NCHW, TO_NHWC = [0, 3, 1, 2], [0, 2, 3, 1]
 MAIN_DOMAINS = ("", "ai.onnx")
 
 WEIGHTED = ("Conv", "Gemm", "MatMul")
-HARMLESS = ("Identity", "Cast", "Dropout", "Softmax", "LogSoftmax")
+HARMLESS = ("Identity", "Cast", "Dropout", "ArgMax")
 QUANTIZED = (
     *("QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger"),
     *("MatMulInteger", "DynamicQuantizeLinear", "QGemm"),
@@ -135,10 +135,10 @@ class Walk:
                 self._arithmetic(node)
             case "BatchNormalization":
                 self._batch_norm(node)
-            case "Relu":
+            case "Relu" | "Clip" if self._is_relu(node):
                 self.chain.relu()
-            case "Clip" if self._is_relu(node):
-                self.chain.relu()
+            case "Softmax" | "LogSoftmax":
+                self.chain.softmax(node_name(node))
             case "MaxPool" | "AveragePool":
                 window = pool_window(node, self._take_padding())
                 average = node.op_type == "AveragePool"
@@ -239,7 +239,9 @@ class Walk:
         return to_tensor(self.constants.value(name).reshape(-1), name)
 
     def _is_relu(self, node: Any) -> bool:
-        """Return whether a Clip has the lower bound 0 and no upper one."""
+        """Return whether a node is a ReLU, or a Clip with the lower bound 0 and no upper one."""
+        if node.op_type == "Relu":
+            return True
         if len(node.input) > 1 or not has(node, "min"):
             bounds = [self._bound(node, place) for place in (1, 2)]
         else:

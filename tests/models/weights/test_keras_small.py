@@ -206,12 +206,35 @@ def test_changed_settings(tmp_path: Path, place: tuple[Any, ...], value: Any) ->
     for key in place[:-1]:
         inner = inner[key]
     inner[place[-1]] = value
+    save_configured(tmp_path / "w", config)
+    try_to_read(keras, tmp_path / "w")
+
+
+def save_configured(path: Path, config: Any) -> None:
+    """Write the small net's weights with another configuration."""
     with zipfile.ZipFile(io.BytesIO(SEEDS["keras"])) as archive:
         weights = archive.read("model.weights.h5")
-    with zipfile.ZipFile(tmp_path / "w", "w") as archive:
+    with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("config.json", json.dumps(config))
         archive.writestr("model.weights.h5", weights)
-    try_to_read(keras, tmp_path / "w")
+
+
+@pytest.mark.parametrize("padding", [1, [1, 1], [[1, 1], [1, 1]]])
+def test_padding_by_a_layer(tmp_path: Path, padding: Any) -> None:
+    """It counts as the next layer's own: 2 in all are refused, and so is a padded head."""
+    layers = json.loads(json.dumps(SMALL_CONFIG["config"]["layers"]))  # type: ignore[index]
+    config = {"class_name": "Sequential", "config": {"name": "small", "layers": layers}}
+    pad = {"class_name": "ZeroPadding2D", "config": {"name": "pad", "padding": padding}}
+    layers.insert(2, pad)
+    save_configured(tmp_path / "w", config)
+    assert "conv must be a convolution of a VGG net" in refusal(keras, tmp_path / "w")
+    assert "padding 2" in refusal(keras, tmp_path / "w")
+    layers[3]["config"]["padding"] = "valid"
+    save_configured(tmp_path / "w", config)
+    assert read(tmp_path / "w").head_fault is None
+    layers.insert(7, pad)
+    save_configured(tmp_path / "w", config)
+    assert read(tmp_path / "w").head_fault == "fc: reads a padded map"
 
 
 def test_endless_files(tmp_path: Path) -> None:

@@ -28,6 +28,12 @@ MOST_LINES = 100
 """Most lines of the report; the rest is counted."""
 
 
+Padding = tuple[int, int, int, int]
+"""Rows and columns added at the top, left, bottom and right."""
+
+NO_PADDING: Padding = (0, 0, 0, 0)
+
+
 class Window(NamedTuple):
     """How a kernel or a pool slides.
 
@@ -41,7 +47,7 @@ class Window(NamedTuple):
 
     kernel: tuple[int, int]
     stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    padding: Padding = NO_PADDING
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
 
@@ -78,9 +84,15 @@ class Collected(NamedTuple):
 
 
 class Chain:
-    """Layers of a file in forward order."""
+    """Layers of a file in forward order.
 
-    def __init__(self) -> None:
+    Args:
+        complete: Whether the file names everything that happens to the maps, as a graph does; else
+            one that names no ReLU holds weights alone.
+    """
+
+    def __init__(self, *, complete: bool = False) -> None:
+        self._complete = complete
         self.layers: list[SourceLayer] = []
         self.lrn: bool | None = None
         self._ignored: list[str] = []
@@ -265,7 +277,8 @@ class Chain:
         if not self.layers:
             raise ModelError("holds no convolution or fully connected layer")
         self._settle(head=True)
-        for name, head in self._linear if self._rectifiers else ():
+        tells = self._complete or bool(self._rectifiers)
+        for name, head in self._linear if tells else ():
             if not head:
                 raise ModelError(
                     f"{printable(name)} must be followed by a ReLU, as in a VGG net; "
@@ -275,7 +288,7 @@ class Chain:
         if self._rectified and self._in_head:
             last = printable(self.layers[-1].name)
             self._give_up_head(f"{last}: a ReLU follows, though it is the last layer")
-        if self.lrn is None and self._rectifiers:
+        if self.lrn is None and tells:
             self.lrn = False
         more = len(self._ignored) - MOST_LINES
         lines = self._ignored[:MOST_LINES] + ([f"{more:,} more"] if more > 0 else [])

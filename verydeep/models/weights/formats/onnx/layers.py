@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from verydeep.errors import ModelError, printable
-from verydeep.models.weights.formats.chain import Window
+from verydeep.models.weights.formats.chain import Padding, Window
 from verydeep.models.weights.formats.onnx.constants import Constants
 from verydeep.models.weights.formats.onnx.nodes import integer, node_name, real
-from verydeep.models.weights.formats.onnx.windows import Padding, window
+from verydeep.models.weights.formats.onnx.windows import window
 from verydeep.models.weights.formats.values import to_tensor
 from verydeep.models.weights.source import Flatten, SourceLayer
 

@@ -13,13 +13,13 @@ import numpy as np
 from torch import Tensor
 
 from verydeep.errors import ModelError, printable
-from verydeep.models.weights.formats.chain import Chain, Lrn
+from verydeep.models.weights.formats.chain import NO_PADDING, Chain, Lrn, Padding
 from verydeep.models.weights.formats.longest_path import Step, longest_path
 from verydeep.models.weights.formats.onnx.constants import Constants, scalar_or_vector
 from verydeep.models.weights.formats.onnx.layers import convolution, fully_connected
 from verydeep.models.weights.formats.onnx.nodes import has, integer, integers, node_name, real
 from verydeep.models.weights.formats.onnx.preprocessing import Preprocessing
-from verydeep.models.weights.formats.onnx.windows import NO_PADDING, padding_of, pool_window
+from verydeep.models.weights.formats.onnx.windows import padding_of, pool_window
 from verydeep.models.weights.formats.values import to_tensor
 from verydeep.models.weights.source import BatchNorm, Flatten
 
@@ -47,7 +47,7 @@ class Walk:
     """
 
     def __init__(self, graph: Any, folder: Path) -> None:
-        self.chain = Chain()
+        self.chain = Chain(complete=True)
         self.constants = Constants(folder, graph.initializer)
         self.inputs = [one for one in graph.input if one.name not in self.constants]
         self.preprocessing = Preprocessing()
@@ -162,7 +162,7 @@ class Walk:
         kind = f"({printable(node.op_type)})" if joins else printable(node.op_type)
         self.chain.other(node_name(node), f"{what} {kind}")
 
-    def _take_padding(self) -> tuple[int, int, int, int]:
+    def _take_padding(self) -> Padding:
         padding, self._padding = self._padding, NO_PADDING
         return padding
 

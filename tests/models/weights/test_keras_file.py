@@ -207,6 +207,11 @@ def test_other_nets_refused(others: Path, name: str, way: str) -> None:
     assert REFUSED[name] in refusal(others / f"{name}.{way}")
 
 
+def test_a_pool_elsewhere(others: Path) -> None:
+    with pytest.raises(ModelError, match=r"too many follows conv3_1 \(c3\) and no .* \(c2\)"):
+        imported(others / "moved_pool.keras")
+
+
 @pytest.mark.parametrize("kind", ["tf_1", "tf_2", "cut"])
 def test_files_of_keras_applications(nets: Path, tmp_path: Path, kind: str) -> None:
     """Weights as keras.applications publishes them, named by several versions of Keras."""

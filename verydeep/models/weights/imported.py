@@ -150,7 +150,10 @@ def import_file(
 
 
 def _input_size(file: SourceFile, found: Match) -> int:
-    """Return the side of the images, which the head fixes but for rounding."""
+    """Return the side of the images, which the head fixes but for rounding.
+
+    A head in convolutional form may be declared for larger images than its map needs.
+    """
     side = found.final_map
     if file.input_size and (side is None or final_map(file.input_size) == side):
         return file.input_size

@@ -12,6 +12,12 @@ from math import isqrt
 from typing import NamedTuple
 
 from verydeep.errors import ModelError, plural, printable
+from verydeep.models.weights.maps import (
+    check_input,
+    check_maps,
+    fault_before_head,
+    notes_of_pools,
+)
 from verydeep.models.weights.source import SourceFile, SourceLayer
 from verydeep.nets.registry import Column, Shape, nearest_column
 
@@ -86,7 +92,11 @@ def match(file: SourceFile) -> Match:
         raise ModelError(_no_column(file.layers, column))
     _check_finite(body)
     batch_norm = _batch_norm(body)
-    head, side, why = _head(rest, channels=len(body[-1].weight), fault=file.head_fault)
+    check_maps(file, column)
+    head, side, why = _head(rest, channels=len(body[-1].weight))
+    if head and (fault := fault_before_head(file, column) or _fault_of_head(file)):
+        head, side, why = (), None, fault
+    check_input(file, head[0].source if head else None, side)
     left_out = [LeftOut(str(layer), why) for layer in rest] if not head else []
     return Match(
         name=column.name,
@@ -98,6 +108,7 @@ def match(file: SourceFile) -> Match:
         head=head,
         left_out=(*left_out, *(LeftOut(text, "not part of the net") for text in file.ignored)),
         final_map=side,
+        notes=tuple(notes_of_pools(file, column)),
     )
 
 
@@ -143,7 +154,7 @@ def _batch_norm(body: Sequence[SourceLayer]) -> bool:
 
 
 def _head(
-    layers: Sequence[SourceLayer], channels: int, fault: str | None
+    layers: Sequence[SourceLayer], channels: int
 ) -> tuple[tuple[Taken, ...], int | None, str]:
     """Return the layers of the head, the side s of the map it reads, and why there is none."""
     names = HEAD[-len(layers) :] if len(layers) in (1, len(HEAD)) else ()
@@ -163,12 +174,17 @@ def _head(
     if len(layers) == len(HEAD) and (sizes[0][0] != sizes[1][0] or not _chained(sizes)):
         units = " and ".join(f"{outputs:,}" for outputs, _ in sizes[:2])
         return (), None, f"fc6 and fc7 have the same number of units in the paper's, here {units}"
-    if fault:
-        return (), None, f"because of {fault}; {_ONLY_RELU}"
     return tuple(Taken(*pair) for pair in zip(names, layers, strict=True)), side, ""
 
 
-_ONLY_RELU = "the paper's head has only ReLU between its layers and a softmax at its end"
+def _fault_of_head(file: SourceFile) -> str | None:
+    """Return why the scores are not those of the head's layers with ReLU between them."""
+    if file.head_fault is None:
+        return None
+    return (
+        f"because of {file.head_fault}; the paper's head has only ReLU between its layers and a "
+        "softmax at its end"
+    )
 
 
 def _chained(sizes: Sequence[tuple[int, int]]) -> bool:

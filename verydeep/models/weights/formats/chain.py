@@ -70,6 +70,9 @@ class Collected(NamedTuple):
 
     Attributes:
         layers: Convolutions and fully connected layers in forward order.
+        convolutional: Number of layers, from the first, that are convolutions of maps which keep
+            their size; None if the file does not tell.
+        pools: Number of layers before each 2x2 max-pool; None if the file does not tell.
         lrn: Whether a local response normalisation follows the first; None if the file does not
             tell.
         head_fault: What makes the scores others than those of the layers with ReLU between them;
@@ -78,6 +81,8 @@ class Collected(NamedTuple):
     """
 
     layers: tuple[SourceLayer, ...]
+    convolutional: int | None
+    pools: tuple[int, ...] | None
     lrn: bool | None
     head_fault: str | None
     ignored: tuple[str, ...]
@@ -88,18 +93,19 @@ class Chain:
 
     Args:
         complete: Whether the file names everything that happens to the maps, as a graph does; else
-            one that names no ReLU holds weights alone.
+            one that names no ReLU and no pool holds weights alone.
     """
 
     def __init__(self, *, complete: bool = False) -> None:
-        self._complete = complete
+        self._tells = complete
         self.layers: list[SourceLayer] = []
         self.lrn: bool | None = None
         self._ignored: list[str] = []
         self._pending: list[str] = []
         self._in_head = False
         self._rectified = True
-        self._rectifiers = 0
+        self._convolutional = 0
+        self._pools: list[int] = []
         self._linear: list[tuple[str, bool]] = []  # layers without a ReLU before the next one
         self._closing: list[str] = []  # what changes no order of scores, if it is the last
         self._head_fault: str | None = None
@@ -143,6 +149,7 @@ class Chain:
         self._closing = []
         self._settle(head)
         self._in_head, self._rectified = head, False
+        self._convolutional += not head
         self.layers.append(layer)
 
     def affine(self, name: str, scale: Tensor, shift: Tensor) -> None:
@@ -201,9 +208,14 @@ class Chain:
                 f"the statistics of {printable(name)} must be finite, with variances above 0"
             )
 
+    @property
+    def _pooled(self) -> bool:
+        """Whether a pool follows the last layer."""
+        return self._pools[-1:] == [len(self.layers)]
+
     def _foldable(self, name: str, scale: Tensor) -> bool:
         """Return whether the last layer is a convolution without ReLU yet."""
-        if not self.layers or self._rectified or self._pending:
+        if not self.layers or self._rectified or self._pending or self._pooled:
             return False
         last = self.layers[-1]
         if last.is_convolution and len(scale) != len(last.weight):
@@ -215,8 +227,7 @@ class Chain:
 
     def relu(self) -> None:
         """Append a ReLU."""
-        self._rectified = True
-        self._rectifiers += 1
+        self._rectified = self._tells = True
 
     def softmax(self, name: str) -> None:
         """Append a softmax: at the end it keeps the order of the scores, elsewhere it is odd."""
@@ -234,11 +245,17 @@ class Chain:
         if average or not fits or top or left or max(bottom, right) > 1:
             kind = "average-pool" if average else "max-pool"
             self.other(name, f"a {_sides(window.kernel)} {kind} with {_slide(window)}")
+        elif self._in_head:
+            self.other(name, "a max-pool between fully connected layers")
+        else:
+            self._pools.append(len(self.layers))
+            self._tells = True
 
     def normalize_locally(self, name: str, lrn: Lrn) -> None:
         """Append a local response normalisation; only net A-LRN has one, after conv1_1."""
         same = all(math.isclose(a, b, rel_tol=1e-3) for a, b in zip(lrn, PAPER_LRN, strict=True))
-        if len(self.layers) == 1 and same and not self.lrn:
+        first = len(self.layers) == 1 and self._rectified and not self._pooled
+        if first and same and not self.lrn:
             self.lrn = True
         else:
             values = ", ".join(f"{key} {value:g}" for key, value in lrn._asdict().items())
@@ -277,8 +294,7 @@ class Chain:
         if not self.layers:
             raise ModelError("holds no convolution or fully connected layer")
         self._settle(head=True)
-        tells = self._complete or bool(self._rectifiers)
-        for name, head in self._linear if tells else ():
+        for name, head in self._linear if self._tells else ():
             if not head:
                 raise ModelError(
                     f"{printable(name)} must be followed by a ReLU, as in a VGG net; "
@@ -288,11 +304,18 @@ class Chain:
         if self._rectified and self._in_head:
             last = printable(self.layers[-1].name)
             self._give_up_head(f"{last}: a ReLU follows, though it is the last layer")
-        if self.lrn is None and tells:
+        if self.lrn is None and self._tells:
             self.lrn = False
         more = len(self._ignored) - MOST_LINES
         lines = self._ignored[:MOST_LINES] + ([f"{more:,} more"] if more > 0 else [])
-        return Collected(tuple(self.layers), self.lrn, self._head_fault, tuple(lines))
+        return Collected(
+            tuple(self.layers),
+            self._convolutional if self._tells else None,
+            tuple(self._pools) if self._tells else None,
+            self.lrn,
+            self._head_fault,
+            tuple(lines),
+        )
 
 
 def _slide(window: Window) -> str:

@@ -25,6 +25,7 @@ from verydeep.system.option_names import in_program, option
 
 USUAL_SIZE = 224
 ILSVRC = 1000
+BILINEAR = "bilinear"
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +64,28 @@ class Imported:
         for name, fact in self.facts.items():
             if name != "classes" or found.head:
                 yield f"  {name}: {_plain(fact.value)} ({fact.how})"
+        if self.departures:
+            yield "not done as by the source:"
+            yield from (f"  {line}" for line in self.departures)
         yield from self._published()
+
+    @property
+    def departures(self) -> tuple[str, ...]:
+        """What the source does to images before their central crop and this package does not."""
+        size, found = self.config.net.input_size, []
+        resize, interpolation = self.facts["resize"], self.facts["interpolation"]
+        if not resize.value:
+            found.append(
+                f"it squashes images to {size}x{size} ({resize.how}); here their smallest side "
+                f"becomes {size} and the central crop is taken, which differs unless they are "
+                "square"
+            )
+        if interpolation.value != BILINEAR:
+            found.append(
+                f"it rescales images by {interpolation.value} interpolation "
+                f"({interpolation.how}); here they are rescaled by {BILINEAR} interpolation"
+            )
+        return tuple(found)
 
     def _published(self) -> Iterator[str]:
         """Yield the published errors, and how to measure by the same protocol."""
@@ -96,6 +118,7 @@ class Imported:
             "notes": list(found.notes),
             "left_out": [{"layer": one.source, "why": one.why} for one in found.left_out],
             "facts": {name: _stored(fact) for name, fact in self.facts.items()},
+            "departures": list(self.departures),
         }
 
 

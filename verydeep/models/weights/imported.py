@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 
 from verydeep.errors import InputError, ModelError, plural, printable
 from verydeep.models.folder import ModelConfig, NetConfig, PreprocessingConfig
+from verydeep.models.weights.checksum import digest_of
 from verydeep.models.weights.convert import DIVISOR, to_net
 from verydeep.models.weights.families import known_facts, pixels_of
 from verydeep.models.weights.imagenet import ilsvrc_classes, ilsvrc_numbers
@@ -129,6 +129,7 @@ def import_file(
     classes: Sequence[str] | None = None,
     known: Mapping[str, Fact] | None = None,
     source: Mapping[str, Any] | None = None,
+    sha256: str | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Imported:
     """Read a file of weights and make a net of it, with the same scores.
@@ -140,6 +141,7 @@ def import_file(
         classes: Names of the classes in the order of the outputs; None takes what is known.
         known: Facts about these weights, in place of the habits of the file's format.
         source: What is known of published weights, for the configuration.
+        sha256: Checksum of the file, if it is known already.
         dtype: Precision of the net's weights.
 
     Raises:
@@ -157,7 +159,8 @@ def import_file(
     size = _input_size(file, found)
     net = to_net(found, pixels_of(facts), input_size=size, dtype=dtype)
     names, titles = _classes(file, found, facts, classes)
-    about = {"file": path.name, "sha256": _sha256(path), "format": file.format, **(source or {})}
+    sha256 = sha256 or digest_of(path, "sha256")
+    about = {"file": path.name, "sha256": sha256, "format": file.format, **(source or {})}
     about["facts"] = {name: _stored(fact) for name, fact in facts.items()}
     resize = max(size, int(facts["resize"].value))
     config = ModelConfig(
@@ -211,11 +214,6 @@ def _stored(fact: Fact) -> dict[str, Any]:
     """Return a fact as JSON gives it back."""
     value = list(fact.value) if isinstance(fact.value, tuple) else fact.value
     return {"value": value, "how": fact.how}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _plain(value: object) -> str:

@@ -115,13 +115,15 @@ def test_four_pools_of_small_images(tmp_path: Path) -> None:
     found = import_file(graph_of(POOLS[:-1], 32).save(tmp_path))
     without_head(found, "it stands behind no max-pools of 2x2, where the paper's reads pool5")
     assert found.config.net.input_size == 32
-    assert found.match.notes == ("the file has no pool after conv5_2; pool5 of the net is added",)
+    assert found.match.notes == (
+        "no 2x2 max-pool follows conv5_2 in the file; pool5 of the net is added",
+    )
 
 
 def test_two_pools_at_the_end(tmp_path: Path) -> None:
     found = import_file(graph_of((*POOLS, 8), "side").save(tmp_path))
     without_head(found, "it stands behind 2 max-pools of 2x2, where the paper's reads pool5")
-    assert found.match.notes == ("the file has 2 pools after conv5_2, the net has one",)
+    assert found.match.notes == ("2 max-pools of 2x2 follow conv5_2 in the file, one in the net",)
 
 
 def test_convolutions_only_without_the_last_pool(tmp_path: Path) -> None:
@@ -192,6 +194,13 @@ def test_what_stands_behind_a_pool(tmp_path: Path) -> None:
     graph.add("LRN", alpha=5e-4, beta=0.75, bias=2.0, size=5, name="n")
     with pytest.raises(ModelError, match="n: a local response normalisation"):
         read_weights(graph.conv(random(4, 4, 3, 3)).relu().save(tmp_path))
+
+
+def test_last_pool_without_a_relu_before_it(tmp_path: Path) -> None:
+    graph = convolutions(Graph(("N", 3, SIZE, SIZE)), torchvision_net(), POOLS)
+    last = [node for node in graph.nodes if node.op_type == "Relu"][-1]
+    last.op_type = "Identity"
+    assert refusal(graph.save(tmp_path)).startswith("c8 must be followed by a ReLU")
 
 
 def test_caffe(tmp_path: Path) -> None:

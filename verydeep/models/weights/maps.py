@@ -72,9 +72,9 @@ def notes_of_pools(file: SourceFile, column: Column) -> Iterator[str]:
     """Yield what is to be known of other pools after the last convolution."""
     pools, last = _last_pools(file, column), column.layers[-1].name
     if pools == 0:
-        yield f"the file has no pool after {last}; pool5 of the net is added"
+        yield f"no 2x2 max-pool follows {last} in the file; pool5 of the net is added"
     elif pools > 1:
-        yield f"the file has {pools} pools after {last}, the net has one"
+        yield f"{pools} max-pools of 2x2 follow {last} in the file, one in the net"
 
 
 def _last_pools(file: SourceFile, column: Column) -> int:

@@ -83,8 +83,8 @@ def match(file: SourceFile) -> Match:
     """Return the column of Table 1 that a file's layers are.
 
     Raises:
-        ModelError: The first layers are not the convolutions of any column, or a number in them
-            is not finite.
+        ModelError: The first layers are not the convolutions of any column, a number in them is
+            not finite, or pools, padding or the declared size of images are another net's.
     """
     column = nearest_column([_shape(layer) for layer in file.layers], lrn=file.lrn)
     body, rest = file.layers[: column.agreeing], file.layers[column.agreeing :]

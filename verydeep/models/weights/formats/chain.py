@@ -294,6 +294,8 @@ class Chain:
         if not self.layers:
             raise ModelError("holds no convolution or fully connected layer")
         self._settle(head=True)
+        if self._pooled and not self._rectified:
+            self._linear.append((self.layers[-1].name, self._in_head))
         for name, head in self._linear if self._tells else ():
             if not head:
                 raise ModelError(

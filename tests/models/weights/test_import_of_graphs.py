@@ -211,6 +211,25 @@ def test_onnx(tmp_path: Path, net: Net, pixels: np.ndarray, keras: bool) -> None
     np.testing.assert_allclose(scores_of(found, pixels), theirs, rtol=1e-3, atol=1e-3)
 
 
+def test_kernels_of_5x5(tmp_path: Path, pixels: np.ndarray) -> None:
+    """The shallow net of section 4.1, whose kernels are no fully connected layers."""
+    ort = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    torch.manual_seed(0)
+    net = vgg("B-5x5", CLASSES, width=0.0625, input_size=SIDE, hidden=40).eval()
+    graph = Graph(("N", 3, SIDE, SIDE))
+    for name, (weight, bias) in arrays(net.requires_grad_(False)).items():
+        if name.startswith("conv"):
+            graph.conv(weight, bias, pads=[2] * 4).relu().pool()
+        else:
+            graph.add("Flatten").add("Gemm", weight, bias, transB=1)
+            graph = graph if name == "fc8" else graph.relu()
+    found = import_file(graph.save(tmp_path), {"mean": (0, 0, 0), "std": (1, 1, 1)})
+    assert (found.match.name, found.match.left_out) == ("B-5x5", ())
+    session = ort.InferenceSession(graph.data(), providers=["CPUExecutionProvider"])
+    theirs = session.run(None, {"input": pixels})[0]
+    np.testing.assert_allclose(scores_of(found, pixels), theirs, rtol=1e-3, atol=1e-3)
+
+
 @pytest.mark.slow
 def test_features_of_a_real_graph() -> None:
     """The last map of a fine-tuned net D equals ONNX Runtime's on the graph cut off there."""

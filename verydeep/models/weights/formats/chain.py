@@ -22,7 +22,9 @@ from verydeep.errors import ModelError, printable
 from verydeep.models.weights.source import BatchNorm, SourceLayer
 
 LARGEST_KERNEL = 3
-"""Largest kernel of the features; larger ones are fully connected layers in convolutional form."""
+"""Largest kernel of the features where a file does not tell how it slides; larger ones are fully
+connected layers in convolutional form.
+"""
 
 MOST_LINES = 100
 """Most lines of the report; the rest is counted."""
@@ -124,11 +126,12 @@ class Chain:
             ModelError: It slides as none of a VGG net, or something before it changes the maps.
         """
         height, width = layer.weight.shape[2:]
-        single, unpadded = (height, width) == (1, 1), window and not any(window.padding)
-        covers = not single and (unpadded or max(height, width) > LARGEST_KERNEL)
+        single = (height, width) == (1, 1)
+        unpadded = window is not None and not any(window.padding)
+        covers = not single and (unpadded if window else max(height, width) > LARGEST_KERNEL)
         if window:
             same = (height // 2, width // 2, height // 2, width // 2)
-            fits = bool(unpadded and self.layers) if covers else window.padding == same
+            fits = bool(self.layers) if covers else window.padding == same
             steady = window.stride == window.dilation == (1, 1) and window.groups == 1
             if not (steady and fits and (single or not self._in_head)):
                 raise ModelError(

@@ -132,5 +132,12 @@ def test_three_numbers_are_three_numbers(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["import", str(save(tmp_path / "w.pth")), "--out", str(tmp_path / "m")]
+    for option, number, rule in (
+        ("--mean", "256", "0 to 255"),
+        ("--std", "10001", "0.000001 to 10,000"),
+        ("--std", "0", "0.000001 to 10,000"),
+    ):
+        assert run_program([*words, option, f"1,2,{number}"]) == 2
+        assert f"must be three numbers (red, green, blue) from {rule}" in capsys.readouterr().err
     assert run_program([*words, "--mean", "1,2"]) == 2
     assert "--mean" in capsys.readouterr().err

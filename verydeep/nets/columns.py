@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 from verydeep.nets import table
@@ -36,6 +37,16 @@ class Column(NamedTuple):
     def whole(self) -> bool:
         """Whether the list begins with all convolutions of the column."""
         return self.agreeing == len(self.layers)
+
+    @property
+    def pools(self) -> tuple[int, ...]:
+        """Number of convolutions before each 2x2 max-pool; the last one follows them all.
+
+        >>> nearest_column([Shape(3, 64, 3)]).pools
+        (1, 2, 4, 6, 8)
+        """
+        blocks = table.COLUMNS[self.name]
+        return tuple(accumulate(sum(isinstance(one, int) for one in block) for block in blocks))
 
 
 def nearest_column(shapes: Sequence[Shape], *, lrn: bool | None = None) -> Column:

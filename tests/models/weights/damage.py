@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import zipfile
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
@@ -35,3 +37,21 @@ def try_to_read(reader: Reader, path: Path) -> None:
     text = refusal(reader, path)
     assert "\n" not in text
     assert not text or text.startswith(f"{path}: ")
+
+
+def assert_damage_named(reader: Reader, path: Path, what: str) -> None:
+    """Check the one message that all formats have for a file that cannot be read."""
+    text = refusal(reader, path)
+    assert text.startswith(f"{path}: not {what}, or a damaged one (")
+    assert text.endswith("); copy or save it again")
+
+
+def encrypted(archive: bytes) -> bytes:
+    """Return a zip archive whose members are marked as encrypted."""
+    marked = bytearray(archive)
+    for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        place = -1
+        while (place := archive.find(signature, place + 1)) >= 0:
+            marked[place + flags] |= 1
+    assert all(one.flag_bits & 1 for one in zipfile.ZipFile(io.BytesIO(marked)).infolist())
+    return bytes(marked)

@@ -10,8 +10,10 @@ from typing import Any
 from file_server import Behaviour
 from progresses import Listening
 
+from verydeep.models.weights import download
 from verydeep.models.weights.caches import own_file
 from verydeep.models.weights.published import Published, find_published
+from verydeep.system.progress import Progress
 
 CONTENT = bytes(range(256)) * 9000 + b"the end"  # several chunks
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -40,6 +42,11 @@ def weights(server: Behaviour, **changes: Any) -> Published:
         "size_about": len(CONTENT),
     }
     return dataclasses.replace(find_published("onnx/vgg16"), **{**values, **changes})
+
+
+def fetch(one: Published, progress: Progress | None = None) -> Path:
+    """Return the file of published weights."""
+    return download.fetch(one, progress).path
 
 
 def files(folder: Path) -> set[str]:

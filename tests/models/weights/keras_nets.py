@@ -142,6 +142,17 @@ def padded() -> list[Any]:
     return [*layers, L.Reshape((-1,))]
 
 
+def pool_elsewhere(x: Any) -> Any:
+    """Apply the convolutions of net A with a pool after conv3_1, not after conv2_1."""
+    channels = [
+        int(c * WIDTH) for n, c in zip(CONVOLUTIONS["A"], CHANNELS, strict=True) for _ in range(n)
+    ]
+    for number, outputs in enumerate(channels, 1):
+        x = L.Conv2D(outputs, 3, padding="same", activation="relu", name=f"c{number}")(x)
+        x = L.MaxPooling2D()(x) if number in (1, 3, 4, 6, 8) else x
+    return x
+
+
 def others() -> None:
     """Save nets that are none of the paper's, or not whole."""
     begin = keras.Input((SIZE, SIZE, 3))
@@ -156,16 +167,23 @@ def others() -> None:
     save("maximum", of(L.GlobalMaxPooling2D(), L.Dense(CLASSES)))
     save("tanh", of(L.Flatten(), L.Dense(20, "tanh"), L.Dense(CLASSES)))
     save("norm_in_head", of(L.Flatten(), L.Dense(20), L.BatchNormalization(), L.Dense(CLASSES)))
+    save("no_relu_in_head", of(L.Flatten(), L.Dense(20), L.Dense(20, "relu"), L.Dense(CLASSES)))
+    save("leaky", of(L.Flatten(), L.Dense(20), L.LeakyReLU(), L.Dense(CLASSES)))
+    save("softmax_in_head", of(L.Flatten(), L.Dense(20, "relu"), L.Softmax(), L.Dense(CLASSES)))
+    save("moved_pool", of(before=pool_elsewhere))
+    save("end_at_average", of(L.AveragePooling2D(2)))
     save("sigmoid", of(L.Flatten(), L.Dense(CLASSES, "sigmoid")))
     save("body", of())
+    whole = of()
+    save("no_last_pool", keras.Model(whole.inputs, whole.layers[-2].output))
     save("resizing", of(before=lambda x: body(L.Resizing(96, 96)(x))))
     save("odd_layer", of(before=lambda x: body(L.RandomContrast(0.1)(L.LayerNormalization()(x)))))
     again = {"padding": "same", "activation": "relu"}
     save("no_relu", of(L.Conv2D(4, 3, padding="same"), L.Conv2D(4, 3, **again)))
-    save("late_norm", of(L.Conv2D(4, 3, **again), L.BatchNormalization()))
+    save("late_norm", of(L.Conv2D(4, 3, **again), L.BatchNormalization(), L.Conv2D(4, 3, **again)))
     save("strides", of(L.Conv2D(4, 3, strides=2, padding="same", activation="relu")))
     save("valid", of(before=lambda x: L.MaxPooling2D()(L.Conv2D(4, 3, activation="relu")(x))))
-    save("mean_pool", of(L.AveragePooling2D(2)))
+    save("mean_pool", of(before=lambda x: body(L.AveragePooling2D(2)(L.Conv2D(3, 1, **again)(x)))))
     save("branches", of(before=lambda x: L.Add()([body(x), L.MaxPooling2D(32)(x)[..., :1]])))
     save("dense_first", of(L.Dense(3), before=L.Flatten()))
     for kind in ("float16", "bfloat16", "float32"):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from caffe_files import Net, blob, field, random, small_net, varint
+from damage import assert_damage_named
 from hostile import edits, mutate
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from source_forward import forward
 from torch import nn
 
 from verydeep.errors import ModelError
+from verydeep.models.weights.formats.caffe import reader as caffe
 from verydeep.models.weights.formats.caffe.reader import matches, read
 from verydeep.models.weights.source import MOST_VALUES, SourceFile, SourceLayer
 
@@ -205,8 +207,9 @@ def bad(**changes: int) -> bytes:
     ],
 )
 def test_refusals(tmp_path: Path, data: bytes, message: str) -> None:
-    with pytest.raises(ModelError, match=message):
+    with pytest.raises(ModelError, match=message) as caught:
         read_bytes(tmp_path, data)
+    assert str(caught.value).startswith(f"{tmp_path / 'net.caffemodel'}: ")
 
 
 def test_lying_shapes_allocate_nothing(tmp_path: Path) -> None:
@@ -236,6 +239,11 @@ def test_other_files_are_not_recognised(tmp_path: Path) -> None:
         path = write(tmp_path / "x.caffemodel", data)
         assert not matches(data, path)
     assert not matches(blob(random(3)), write(tmp_path / "mean.binaryproto", blob(random(3))))
+
+
+def test_message_of_damage(tmp_path: Path) -> None:
+    data = small_net()[0].data()
+    assert_damage_named(caffe, write(tmp_path / "cut", data[:-9]), "a file of Caffe weights")
 
 
 SEEDS = [

@@ -119,8 +119,10 @@ def test_caffe(tmp_path: Path, net: Net, pixels: np.ndarray) -> None:
     np.testing.assert_allclose(scores_of(found, pixels), reference, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("compressed", [True, False])
-def test_matconvnet(tmp_path: Path, net: Net, pixels: np.ndarray, compressed: bool) -> None:
+def matconvnet_file(
+    net: Net, path: Path, *, compressed: bool = False, **normalization: object
+) -> Path:
+    """Write a net as MatConvNet's file of weights."""
     layers: list[dict[str, object]] = []
     for name, (weight, bias) in arrays(net).items():
         kernel = weight if weight.ndim == 4 else weight.reshape(len(weight), -1, 1, 1)
@@ -133,17 +135,41 @@ def test_matconvnet(tmp_path: Path, net: Net, pixels: np.ndarray, compressed: bo
         if ends_block(name):
             sides = np.array([[2.0, 2.0]])
             layers.append({"type": "pool", "name": "p", "pool": sides, "stride": 2.0})
-    normalization = {"averageImage": MEAN.reshape(1, 1, 3), "imageSize": np.array([[64.0, 64, 3]])}
+    normalization |= {"averageImage": MEAN.reshape(1, 1, 3), "imageSize": np.array([[64.0, 64, 3]])}
     classes = {"description": cell("a", "b", "c", "d", "e"), "name": cell(*"vwxyz")}
     meta = {"normalization": normalization, "classes": classes}
-    path = tmp_path / "d.mat"
     savemat(path, {"layers": cell(*layers), "meta": meta}, do_compression=compressed)
-    found = import_file(path)
+    return path
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_matconvnet(tmp_path: Path, net: Net, pixels: np.ndarray, compressed: bool) -> None:
+    found = import_file(matconvnet_file(net, tmp_path / "d.mat", compressed=compressed))
     assert (found.match.name, found.match.left_out) == ("D", ())
     assert found.config.classes == ("a", "b", "c", "d", "e")
     assert found.config.net.input_size == SIDE
     reference = expected(net, pixels - MEAN[:, None, None])
     np.testing.assert_allclose(scores_of(found, pixels), reference, rtol=1e-3, atol=1e-3)
+
+
+def test_other_rescaling(tmp_path: Path, net: Net) -> None:
+    """What a file says of the rescaling and is not done here is said, in text and as JSON."""
+    path = tmp_path / "d.mat"
+    usual = import_file(matconvnet_file(net, path))
+    assert usual.to_dict()["departures"] == []
+    assert "not done as by the source:" not in [*usual.lines()]
+    square = {"keepAspect": False, "border": np.array([[0.0, 0.0]])}
+    found = import_file(matconvnet_file(net, path, interpolation="bicubic", **square))
+    assert (found.facts["resize"].value, found.facts["interpolation"].value) == (0, "bicubic")
+    assert found.to_dict()["departures"] == [
+        "it squashes images to 64x64 (normalization.keepAspect is false); here their smallest side "
+        "becomes 64 and the central crop is taken, which differs unless they are square",
+        "it rescales images by bicubic interpolation (normalization.interpolation); here they are "
+        "rescaled by bilinear interpolation",
+    ]
+    lines = [*found.lines()]
+    begin = lines.index("not done as by the source:") + 1
+    assert [line.strip() for line in lines[begin:]] == found.to_dict()["departures"]
 
 
 def graph_of(net: Net, *, keras: bool) -> Graph:
@@ -182,6 +208,25 @@ def test_onnx(tmp_path: Path, net: Net, pixels: np.ndarray, keras: bool) -> None
     found = import_file(graph.save(tmp_path), said)
     assert (found.match.name, found.match.left_out) == ("D", ())
     theirs = session.run(None, {"input": pixels.transpose(0, 2, 3, 1) if keras else pixels})[0]
+    np.testing.assert_allclose(scores_of(found, pixels), theirs, rtol=1e-3, atol=1e-3)
+
+
+def test_kernels_of_5x5(tmp_path: Path, pixels: np.ndarray) -> None:
+    """The shallow net of section 4.1, whose kernels are no fully connected layers."""
+    ort = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    torch.manual_seed(0)
+    net = vgg("B-5x5", CLASSES, width=0.0625, input_size=SIDE, hidden=40).eval()
+    graph = Graph(("N", 3, SIDE, SIDE))
+    for name, (weight, bias) in arrays(net.requires_grad_(False)).items():
+        if name.startswith("conv"):
+            graph.conv(weight, bias, pads=[2] * 4).relu().pool()
+        else:
+            graph.add("Flatten").add("Gemm", weight, bias, transB=1)
+            graph = graph if name == "fc8" else graph.relu()
+    found = import_file(graph.save(tmp_path), {"mean": (0, 0, 0), "std": (1, 1, 1)})
+    assert (found.match.name, found.match.left_out) == ("B-5x5", ())
+    session = ort.InferenceSession(graph.data(), providers=["CPUExecutionProvider"])
+    theirs = session.run(None, {"input": pixels})[0]
     np.testing.assert_allclose(scores_of(found, pixels), theirs, rtol=1e-3, atol=1e-3)
 
 

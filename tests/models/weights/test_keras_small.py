@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from damage import patient, try_to_read
+from damage import assert_damage_named, encrypted, patient, refusal, try_to_read
 from hostile import edits, mutate
 from hypothesis import given
 from hypothesis import strategies as st
@@ -106,6 +106,45 @@ def seeds(tmp_path_factory: pytest.TempPathFactory) -> None:
         SEEDS[way] = (folder / way).read_bytes()
 
 
+COMPRESSIONS = {
+    "stored": zipfile.ZIP_STORED,
+    "deflate": zipfile.ZIP_DEFLATED,
+    "bzip2": zipfile.ZIP_BZIP2,
+    "lzma": zipfile.ZIP_LZMA,
+}
+
+
+@pytest.mark.parametrize("kind", COMPRESSIONS)
+def test_damage_to_compressed_members(tmp_path: Path, kind: str) -> None:
+    """Whatever the compression, the library's own error becomes the one message."""
+    path = tmp_path / "w"
+    stream = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(SEEDS["keras"])) as old,
+        zipfile.ZipFile(stream, "w", COMPRESSIONS[kind]) as new,
+    ):
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+        new.writestr("assets/long", bytes(40_000), zipfile.ZIP_STORED)  # what unpacks is bounded
+        weights = new.getinfo("model.weights.h5")
+    data = bytearray(stream.getvalue())
+    path.write_bytes(data)
+    assert len(read(path).layers) == 3
+    begin = weights.header_offset + 30 + len(weights.filename) + weights.compress_size // 3
+    data[begin : begin + 40] = b"\xff" * 40
+    path.write_bytes(data)
+    if kind == "bzip2":  # whose module raises an OSError
+        assert "cannot be read" in refusal(keras, path)
+    else:
+        assert_damage_named(keras, path, "a Keras file")
+
+
+def test_encrypted_archive(tmp_path: Path) -> None:
+    (tmp_path / "w").write_bytes(encrypted(SEEDS["keras"]))
+    assert_damage_named(keras, tmp_path / "w", "a Keras file")
+    assert "is encrypted" in refusal(keras, tmp_path / "w")
+
+
 @patient
 @given(way=st.sampled_from(SMALL), data=st.data())
 def test_mutated_files(tmp_path: Path, way: str, data: st.DataObject) -> None:
@@ -167,12 +206,35 @@ def test_changed_settings(tmp_path: Path, place: tuple[Any, ...], value: Any) ->
     for key in place[:-1]:
         inner = inner[key]
     inner[place[-1]] = value
+    save_configured(tmp_path / "w", config)
+    try_to_read(keras, tmp_path / "w")
+
+
+def save_configured(path: Path, config: Any) -> None:
+    """Write the small net's weights with another configuration."""
     with zipfile.ZipFile(io.BytesIO(SEEDS["keras"])) as archive:
         weights = archive.read("model.weights.h5")
-    with zipfile.ZipFile(tmp_path / "w", "w") as archive:
+    with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("config.json", json.dumps(config))
         archive.writestr("model.weights.h5", weights)
-    try_to_read(keras, tmp_path / "w")
+
+
+@pytest.mark.parametrize("padding", [1, [1, 1], [[1, 1], [1, 1]]])
+def test_padding_by_a_layer(tmp_path: Path, padding: Any) -> None:
+    """It counts as the next layer's own: 2 in all are refused, and so is a padded head."""
+    layers = json.loads(json.dumps(SMALL_CONFIG["config"]["layers"]))  # type: ignore[index]
+    config = {"class_name": "Sequential", "config": {"name": "small", "layers": layers}}
+    pad = {"class_name": "ZeroPadding2D", "config": {"name": "pad", "padding": padding}}
+    layers.insert(2, pad)
+    save_configured(tmp_path / "w", config)
+    assert "conv must be a convolution of a VGG net" in refusal(keras, tmp_path / "w")
+    assert "padding 2" in refusal(keras, tmp_path / "w")
+    layers[3]["config"]["padding"] = "valid"
+    save_configured(tmp_path / "w", config)
+    assert read(tmp_path / "w").head_fault is None
+    layers.insert(7, pad)
+    save_configured(tmp_path / "w", config)
+    assert read(tmp_path / "w").head_fault == "fc: reads a padded map"
 
 
 def test_endless_files(tmp_path: Path) -> None:

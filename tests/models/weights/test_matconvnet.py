@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from damage import assert_damage_named
 from hostile import edits, mutate
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from scipy.io import loadmat, savemat
 from torch.nn import functional as F
 
 from verydeep.errors import MissingExtra, ModelError
+from verydeep.models.weights.formats.matconvnet import reader as matconvnet
 from verydeep.models.weights.formats.matconvnet.mat5 import read_mat5
 from verydeep.models.weights.formats.matconvnet.reader import matches, read
 from verydeep.models.weights.source import SourceFile
@@ -185,8 +187,9 @@ def test_wordnet_ids_are_ilsvrc(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("kind", ["5", "7.3"])
 def test_refusals(tmp_path: Path, variables: dict[str, Any], message: str, kind: str) -> None:
-    with pytest.raises(ModelError, match=message):
+    with pytest.raises(ModelError, match=message) as caught:
         read_net(tmp_path, variables, kind)
+    assert str(caught.value).startswith(f"{tmp_path / 'net.mat'}: ")
 
 
 def test_values_are_those_of_scipy(tmp_path: Path) -> None:
@@ -307,6 +310,13 @@ def test_other_files_are_not_recognised(tmp_path: Path) -> None:
     for data in (b"", b"MATLAB", bytes(200)):
         path.write_bytes(data)
         assert not matches(data, path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_message_of_damage(tmp_path: Path, kind: str) -> None:
+    path = save(tmp_path / "net.mat", simple_net()[0], kind)
+    path.write_bytes(path.read_bytes()[:-9])
+    assert_damage_named(matconvnet, path, "a MATLAB file of a net")
 
 
 @pytest.fixture(scope="module")

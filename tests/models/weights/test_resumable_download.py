@@ -6,13 +6,12 @@ import dataclasses
 import socket
 
 import pytest
-from downloads import CONTENT, Log, weights
+from downloads import CONTENT, Log, fetch, weights
 from file_server import Behaviour
 
 from verydeep.errors import ModelError
 from verydeep.models.weights import resumable_download
 from verydeep.models.weights.caches import own_file
-from verydeep.models.weights.download import fetch
 from verydeep.models.weights.published import find_published
 from verydeep.system.option_names import flags_in_messages
 

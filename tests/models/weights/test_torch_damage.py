@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 import torch
-from damage import patient, try_to_read
+from damage import assert_damage_named, encrypted, patient, refusal, try_to_read
 from hostile import edits, mutate
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,6 +55,12 @@ def test_mutated_pickles(tmp_path: Path, data: st.DataObject) -> None:
         for name, content in members.items():
             archive.writestr(name, content)
     try_to_read(torch_file, tmp_path / "w")
+
+
+def test_encrypted_archive(tmp_path: Path) -> None:
+    (tmp_path / "w").write_bytes(encrypted(SEEDS["zip"]))
+    assert_damage_named(torch_file, tmp_path / "w", "a file of torch.save")
+    assert "is encrypted" in refusal(torch_file, tmp_path / "w")
 
 
 @patient

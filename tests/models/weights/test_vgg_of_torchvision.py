@@ -26,6 +26,7 @@ from verydeep.errors import ModelError
 from verydeep.models.path import VGG_NETS
 from verydeep.models.torchvision import torchvision_classifier
 from verydeep.models.weights import named
+from verydeep.models.weights.download import Fetched
 from verydeep.models.weights.named import import_source, source_config, split_name
 from verydeep.models.weights.torchvision import find_weights
 from verydeep.recipe.recipe import Recipe
@@ -68,7 +69,7 @@ def test_published_weights_know_the_classes_of_imagenet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = save_narrow("vgg11", tmp_path / "w.pth", classes=1000)
-    monkeypatch.setattr(named, "fetch", lambda *_: path)
+    monkeypatch.setattr(named, "fetch", lambda *_: Fetched(path, None))
     model = verydeep.load("torchvision/vgg11", compute=CPU)
     categories = models.VGG11_Weights.DEFAULT.meta["categories"]
     assert len(set(model.classes)) == 1000

@@ -6,11 +6,10 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from downloads import CONTENT, SHA256, Log, put, weights
+from downloads import CONTENT, SHA256, Log, fetch, put, weights
 from file_server import Behaviour
 
 from verydeep.models.weights.caches import cached, own_file
-from verydeep.models.weights.download import fetch
 from verydeep.models.weights.published import find_published
 
 pytestmark = pytest.mark.usefixtures("homes")

@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from verydeep.errors import DiskError, FolderInUse, ModelError
 from verydeep.models.weights.caches import files_elsewhere, own_file
@@ -26,7 +27,24 @@ _PAUSE = 1.0
 """Seconds between two looks at a download by another process."""
 
 
-def fetch(published: Published, progress: Progress | None = None) -> Path:
+class Fetched(NamedTuple):
+    """A file with the published checksum.
+
+    Attributes:
+        path: The file.
+        sha256: Its SHA-256, if that is what was published, or None.
+    """
+
+    path: Path
+    sha256: str | None
+
+    @classmethod
+    def of(cls, path: Path, algorithm: str, digest: str) -> Fetched:
+        """Return a file whose checksum by an algorithm has been computed."""
+        return cls(path, digest if algorithm == "sha256" else None)
+
+
+def fetch(published: Published, progress: Progress | None = None) -> Fetched:
     """Return the file of published weights, which is downloaded on first use.
 
     Files that torch, Keras or the Hugging Face hub have downloaded are used where they are, if
@@ -55,20 +73,20 @@ def fetch(published: Published, progress: Progress | None = None) -> Path:
         return _checked_own(published, Progress()) or _download(published, file, progress)
 
 
-def _present(published: Published, progress: Progress) -> Path | None:
+def _present(published: Published, progress: Progress) -> Fetched | None:
     """Return a file on this machine with the right checksum, or None."""
     own = _checked_own(published, progress)
     if own is not None:
         return own
     for file in files_elsewhere(published):
         expected = published.digest or _name_of_blob(file)
-        if expected and _matches(file, published.algorithm, expected, progress):
-            return file
+        if expected and (found := _matching(file, published.algorithm, expected, progress)):
+            return found
         progress.log(f"{file}: not used, for it is not the file that was published")
     return None
 
 
-def _checked_own(published: Published, progress: Progress) -> Path | None:
+def _checked_own(published: Published, progress: Progress) -> Fetched | None:
     """Return the file in our cache if its checksum is right; it may have been put there by hand."""
     file = own_file(published)
     if not file.is_file():
@@ -76,19 +94,20 @@ def _checked_own(published: Published, progress: Progress) -> Path | None:
     expected = published.digest or _noted(file)
     if expected is None:
         progress.log(f"{file}: used unchecked, for the table has no checksum of these weights")
-        return file
-    if _matches(file, published.algorithm, expected, progress):
-        return file
+        return Fetched(file, None)
+    if found := _matching(file, published.algorithm, expected, progress):
+        return found
     progress.log(f"{file}: not the file that was published; it is downloaded again")
     return None
 
 
-def _matches(file: Path, algorithm: str, expected: str, progress: Progress) -> bool:
-    """Return whether a file can be read and has a checksum."""
+def _matching(file: Path, algorithm: str, expected: str, progress: Progress) -> Fetched | None:
+    """Return a file if it can be read and has a checksum."""
     try:
-        return is_digest(digest_of(file, algorithm, progress), expected)
+        digest = digest_of(file, algorithm, progress)
     except OSError:
-        return False
+        return None
+    return Fetched.of(file, algorithm, digest) if is_digest(digest, expected) else None
 
 
 def _name_of_blob(file: Path) -> str | None:
@@ -113,25 +132,28 @@ def _noted(file: Path) -> str | None:
         return None
 
 
-def _download(published: Published, file: Path, progress: Progress) -> Path:
+def _download(published: Published, file: Path, progress: Progress) -> Fetched:
     """Try every address; keep the first file with the right checksum."""
     failures = []
     for address in published.addresses:
         try:
             _check_room(published, _part(file))
             progress.log(f"downloading {published.name} from {address}")
-            _transfer_checked(published, address, file, progress)
+            digest = _transfer_checked(published, address, file, progress)
             _keep(_part(file), file)
         except TransferFailed as error:
             failures.append(f"{address} ({error})")
         else:
             progress.log(f"{published.name} is stored in {file}")
-            return file
+            return Fetched.of(file, published.algorithm, digest)
     raise ModelError(_by_hand(published, failures))
 
 
-def _transfer_checked(published: Published, address: str, file: Path, progress: Progress) -> None:
-    """Transfer the file and check it; one continued from another version starts over once."""
+def _transfer_checked(published: Published, address: str, file: Path, progress: Progress) -> str:
+    """Transfer the file and return its checksum, which is right.
+
+    One continued from another version starts over once.
+    """
     part = _part(file)
     continued = part.exists()
     most = published.size_about + published.size_about // 10 + _SLACK
@@ -144,14 +166,14 @@ def _transfer_checked(published: Published, address: str, file: Path, progress: 
     if is_digest(found, expected):
         if published.digest is None:
             write_text(_note(file), expected + "\n")
-        return
+        return found
     part.unlink()  # nothing of a wrong file is kept
     if not continued:
         raise TransferFailed(
             f"sends another file: its {published.algorithm} is {found}, but "
             f"{checksum_in_words(published.algorithm, expected)} was published"
         )
-    _transfer_checked(published, address, file, progress)
+    return _transfer_checked(published, address, file, progress)
 
 
 def _check_room(published: Published, part: Path) -> None:

@@ -84,20 +84,23 @@ def known_facts(
     return {name: facts[name] for name in FACTS}
 
 
+SENSIBLE = {"mean": (0.0, 255.0, "0 to 255"), "std": (1e-6, 1e4, "0.000001 to 10,000")}
+"""Least and greatest values that the user may give, and both in words."""
+
+
 def check_said(given: Mapping[str, Any]) -> None:
     """Refuse values that make no sense.
 
     Raises:
         InputError: A value makes no sense.
     """
-    for name in ("mean", "std"):
+    for name, (least, most, rule) in SENSIBLE.items():
         values = given.get(name)
         if values is None:
             continue
-        least = 0.0 if name == "mean" else 1e-6
-        if len(values) != 3 or not all(least <= value <= 1e4 for value in values):
+        if len(values) != 3 or not all(least <= value <= most for value in values):
             raise InputError(
-                f"{name} must be three numbers (red, green, blue) from 0 to 255, got {values!r} "
+                f"{name} must be three numbers (red, green, blue) from {rule}, got {values!r} "
                 "instead"
             )
     if given.get("channels", "rgb") not in ("rgb", "bgr"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 
 from verydeep.errors import InputError, ModelError, plural, printable
 from verydeep.models.folder import ModelConfig, NetConfig, PreprocessingConfig
+from verydeep.models.weights.checksum import digest_of
 from verydeep.models.weights.convert import DIVISOR, to_net
 from verydeep.models.weights.families import known_facts, pixels_of
 from verydeep.models.weights.imagenet import ilsvrc_classes, ilsvrc_numbers
@@ -25,6 +25,7 @@ from verydeep.system.option_names import in_program, option
 
 USUAL_SIZE = 224
 ILSVRC = 1000
+BILINEAR = "bilinear"
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +64,28 @@ class Imported:
         for name, fact in self.facts.items():
             if name != "classes" or found.head:
                 yield f"  {name}: {_plain(fact.value)} ({fact.how})"
+        if self.departures:
+            yield "not done as by the source:"
+            yield from (f"  {line}" for line in self.departures)
         yield from self._published()
+
+    @property
+    def departures(self) -> tuple[str, ...]:
+        """What the source does to images before their central crop and this package does not."""
+        size, found = self.config.net.input_size, []
+        resize, interpolation = self.facts["resize"], self.facts["interpolation"]
+        if not resize.value:
+            found.append(
+                f"it squashes images to {size}x{size} ({resize.how}); here their smallest side "
+                f"becomes {size} and the central crop is taken, which differs unless they are "
+                "square"
+            )
+        if interpolation.value != BILINEAR:
+            found.append(
+                f"it rescales images by {interpolation.value} interpolation "
+                f"({interpolation.how}); here they are rescaled by {BILINEAR} interpolation"
+            )
+        return tuple(found)
 
     def _published(self) -> Iterator[str]:
         """Yield the published errors, and how to measure by the same protocol."""
@@ -96,6 +118,7 @@ class Imported:
             "notes": list(found.notes),
             "left_out": [{"layer": one.source, "why": one.why} for one in found.left_out],
             "facts": {name: _stored(fact) for name, fact in self.facts.items()},
+            "departures": list(self.departures),
         }
 
 
@@ -106,6 +129,7 @@ def import_file(
     classes: Sequence[str] | None = None,
     known: Mapping[str, Fact] | None = None,
     source: Mapping[str, Any] | None = None,
+    sha256: str | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Imported:
     """Read a file of weights and make a net of it, with the same scores.
@@ -117,6 +141,7 @@ def import_file(
         classes: Names of the classes in the order of the outputs; None takes what is known.
         known: Facts about these weights, in place of the habits of the file's format.
         source: What is known of published weights, for the configuration.
+        sha256: Checksum of the file, if it is known already.
         dtype: Precision of the net's weights.
 
     Raises:
@@ -134,7 +159,8 @@ def import_file(
     size = _input_size(file, found)
     net = to_net(found, pixels_of(facts), input_size=size, dtype=dtype)
     names, titles = _classes(file, found, facts, classes)
-    about = {"file": path.name, "sha256": _sha256(path), "format": file.format, **(source or {})}
+    sha256 = sha256 or digest_of(path, "sha256")
+    about = {"file": path.name, "sha256": sha256, "format": file.format, **(source or {})}
     about["facts"] = {name: _stored(fact) for name, fact in facts.items()}
     resize = max(size, int(facts["resize"].value))
     config = ModelConfig(
@@ -150,7 +176,10 @@ def import_file(
 
 
 def _input_size(file: SourceFile, found: Match) -> int:
-    """Return the side of the images, which the head fixes but for rounding."""
+    """Return the side of the images, which the head fixes but for rounding.
+
+    A head in convolutional form may be declared for larger images than its map needs.
+    """
     side = found.final_map
     if file.input_size and (side is None or final_map(file.input_size) == side):
         return file.input_size
@@ -185,11 +214,6 @@ def _stored(fact: Fact) -> dict[str, Any]:
     """Return a fact as JSON gives it back."""
     value = list(fact.value) if isinstance(fact.value, tuple) else fact.value
     return {"value": value, "how": fact.how}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _plain(value: object) -> str:

@@ -12,6 +12,12 @@ from math import isqrt
 from typing import NamedTuple
 
 from verydeep.errors import ModelError, plural, printable
+from verydeep.models.weights.maps import (
+    check_input,
+    check_maps,
+    fault_before_head,
+    notes_of_pools,
+)
 from verydeep.models.weights.source import SourceFile, SourceLayer
 from verydeep.nets.registry import Column, Shape, nearest_column
 
@@ -77,8 +83,8 @@ def match(file: SourceFile) -> Match:
     """Return the column of Table 1 that a file's layers are.
 
     Raises:
-        ModelError: The first layers are not the convolutions of any column, or a number in them
-            is not finite.
+        ModelError: The first layers are not the convolutions of any column, a number in them is
+            not finite, or pools, padding or the declared size of images are another net's.
     """
     column = nearest_column([_shape(layer) for layer in file.layers], lrn=file.lrn)
     body, rest = file.layers[: column.agreeing], file.layers[column.agreeing :]
@@ -86,7 +92,11 @@ def match(file: SourceFile) -> Match:
         raise ModelError(_no_column(file.layers, column))
     _check_finite(body)
     batch_norm = _batch_norm(body)
+    check_maps(file, column)
     head, side, why = _head(rest, channels=len(body[-1].weight))
+    if head and (fault := fault_before_head(file, column) or _fault_of_head(file)):
+        head, side, why = (), None, fault
+    check_input(file, head[0].source if head else None, side)
     left_out = [LeftOut(str(layer), why) for layer in rest] if not head else []
     return Match(
         name=column.name,
@@ -98,6 +108,7 @@ def match(file: SourceFile) -> Match:
         head=head,
         left_out=(*left_out, *(LeftOut(text, "not part of the net") for text in file.ignored)),
         final_map=side,
+        notes=tuple(notes_of_pools(file, column)),
     )
 
 
@@ -164,6 +175,16 @@ def _head(
         units = " and ".join(f"{outputs:,}" for outputs, _ in sizes[:2])
         return (), None, f"fc6 and fc7 have the same number of units in the paper's, here {units}"
     return tuple(Taken(*pair) for pair in zip(names, layers, strict=True)), side, ""
+
+
+def _fault_of_head(file: SourceFile) -> str | None:
+    """Return why the scores are not those of the head's layers with ReLU between them."""
+    if file.head_fault is None:
+        return None
+    return (
+        f"because of {file.head_fault}; the paper's head has only ReLU between its layers and a "
+        "softmax at its end"
+    )
 
 
 def _chained(sizes: Sequence[tuple[int, int]]) -> bool:

@@ -54,9 +54,11 @@ def import_source(
         same = published_like(path.name)
         return import_file(path, said, classes=classes, known=facts_of(same) if same else None)
     known = find_published(name)
-    path = fetch(known, progress) if file is None else file
+    path, sha256 = fetch(known, progress) if file is None else (file, None)
     about = _about(known) if file is None else {"name": name}
-    made = import_file(path, said, classes=classes, known=facts_of(known), source=about)
+    made = import_file(
+        path, said, classes=classes, known=facts_of(known), source=about, sha256=sha256
+    )
     found = made.match
     if (found.name, found.batch_norm) != (known.net, known.batch_norm):
         norm = " with batch normalisation" if found.batch_norm else ""

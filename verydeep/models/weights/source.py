@@ -122,6 +122,12 @@ class SourceFile:
         input_size: Side of the images that the file was made for, in pixels, if it says so.
         lrn: Whether a local response normalisation follows the first convolution; None if the file
             does not tell.
+        convolutional: Number of layers, from the first, that are convolutions of maps which keep
+            their size; None if the file does not tell.
+        pools: Number of layers before each 2x2 max-pool with stride 2; None if the file does not
+            tell.
+        head_fault: What makes the scores others than those of the layers with ReLU between the
+            fully connected ones, as a line for the report; None if there is nothing.
         ignored: Tensors or nodes that are neither, as lines for the report.
     """
 
@@ -132,4 +138,7 @@ class SourceFile:
     classes: tuple[str, ...] | None = None
     input_size: int | None = None
     lrn: bool | None = None
+    convolutional: int | None = None
+    pools: tuple[int, ...] | None = None
+    head_fault: str | None = None
     ignored: tuple[str, ...] = ()

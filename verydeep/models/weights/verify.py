@@ -107,6 +107,12 @@ def compare_with_source(
     with progress.task("comparing with the source", len(images)):
         theirs = torch.from_numpy(runtime.run(imported, _as_read(crops, imported.facts)))
     ours = _outputs(model, crops)
+    if ours.shape != theirs.shape:  # without the last pool, the file has larger maps
+        raise ModelError(
+            f"{printable(imported.path)}: the last pooled map has the sizes "
+            f"{tuple(theirs.shape[1:])}, that of the net {tuple(ours.shape[1:])}, so nothing was "
+            "compared"
+        )
     for image, mine, source in zip(images, ours, theirs, strict=True):
         yield _compare(str(image), model, mine, source)
 

@@ -1,8 +1,9 @@
 """Layers of a file, collected in forward order, with checks that they are those of a VGG net.
 
 The features of a VGG net are convolutions, each with a ReLU, and 2x2 max-pools; its head is fully
-connected. What else a file has between two convolutions changes the maps and cannot be left out, so
-it is refused; between fully connected layers it is only reported.
+connected, with a ReLU between its layers and perhaps a softmax at its end. What else a file has
+between two convolutions changes the maps and cannot be left out, so it is refused; in the head it
+changes the scores, so the head is given up.
 
 O outputs, I inputs, h, w sides of a kernel.
 """
@@ -21,10 +22,18 @@ from verydeep.errors import ModelError, printable
 from verydeep.models.weights.source import BatchNorm, SourceLayer
 
 LARGEST_KERNEL = 3
-"""Largest kernel of the features; larger ones are fully connected layers in convolutional form."""
+"""Largest kernel of the features where a file does not tell how it slides; larger ones are fully
+connected layers in convolutional form.
+"""
 
 MOST_LINES = 100
 """Most lines of the report; the rest is counted."""
+
+
+Padding = tuple[int, int, int, int]
+"""Rows and columns added at the top, left, bottom and right."""
+
+NO_PADDING: Padding = (0, 0, 0, 0)
 
 
 class Window(NamedTuple):
@@ -40,7 +49,7 @@ class Window(NamedTuple):
 
     kernel: tuple[int, int]
     stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    padding: Padding = NO_PADDING
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
 
@@ -58,23 +67,50 @@ PAPER_LRN = Lrn(5, 5e-4, 0.75, 2.0)
 """Constants of net A-LRN."""
 
 
+class Collected(NamedTuple):
+    """What a chain is made of; the fields are those of ``SourceFile``.
+
+    Attributes:
+        layers: Convolutions and fully connected layers in forward order.
+        convolutional: Number of layers, from the first, that are convolutions of maps which keep
+            their size; None if the file does not tell.
+        pools: Number of layers before each 2x2 max-pool; None if the file does not tell.
+        lrn: Whether a local response normalisation follows the first; None if the file does not
+            tell.
+        head_fault: What makes the scores others than those of the layers with ReLU between them;
+            None if there is nothing.
+        ignored: Lines of the report.
+    """
+
+    layers: tuple[SourceLayer, ...]
+    convolutional: int | None
+    pools: tuple[int, ...] | None
+    lrn: bool | None
+    head_fault: str | None
+    ignored: tuple[str, ...]
+
+
 class Chain:
     """Layers of a file in forward order.
 
     Args:
-        where: The file, for messages.
+        complete: Whether the file names everything that happens to the maps, as a graph does; else
+            one that names no ReLU and no pool holds weights alone.
     """
 
-    def __init__(self, where: str) -> None:
-        self.where = where
+    def __init__(self, *, complete: bool = False) -> None:
+        self._tells = complete
         self.layers: list[SourceLayer] = []
         self.lrn: bool | None = None
         self._ignored: list[str] = []
         self._pending: list[str] = []
         self._in_head = False
         self._rectified = True
-        self._rectifiers = 0
-        self._linear: list[tuple[str, bool]] = []
+        self._convolutional = 0
+        self._pools: list[int] = []
+        self._linear: list[tuple[str, bool]] = []  # layers without a ReLU before the next one
+        self._closing: list[str] = []  # what changes no order of scores, if it is the last
+        self._head_fault: str | None = None
 
     def convolution(self, layer: SourceLayer, window: Window | None) -> None:
         """Append a convolution.
@@ -90,15 +126,16 @@ class Chain:
             ModelError: It slides as none of a VGG net, or something before it changes the maps.
         """
         height, width = layer.weight.shape[2:]
-        single, unpadded = (height, width) == (1, 1), window and not any(window.padding)
-        covers = not single and (unpadded or max(height, width) > LARGEST_KERNEL)
+        single = (height, width) == (1, 1)
+        unpadded = window is not None and not any(window.padding)
+        covers = not single and (unpadded if window else max(height, width) > LARGEST_KERNEL)
         if window:
             same = (height // 2, width // 2, height // 2, width // 2)
-            fits = bool(unpadded and self.layers) if covers else window.padding == same
+            fits = bool(self.layers) if covers else window.padding == same
             steady = window.stride == window.dilation == (1, 1) and window.groups == 1
             if not (steady and fits and (single or not self._in_head)):
                 raise ModelError(
-                    f"{self.where}: {printable(layer.name)} must be a convolution of a VGG net, "
+                    f"{printable(layer.name)} must be a convolution of a VGG net, "
                     f"with stride 1 and maps that keep their size; it is a {height}x{width} "
                     f"convolution with {_slide(window)} instead"
                 )
@@ -110,9 +147,12 @@ class Chain:
 
     def _append(self, layer: SourceLayer, head: bool) -> None:
         if not self._rectified:
-            self._linear.append((self.layers[-1].name, head))
+            self._linear.append((self.layers[-1].name, self._in_head))
+        self._pending += self._closing
+        self._closing = []
         self._settle(head)
         self._in_head, self._rectified = head, False
+        self._convolutional += not head
         self.layers.append(layer)
 
     def affine(self, name: str, scale: Tensor, shift: Tensor) -> None:
@@ -168,26 +208,33 @@ class Chain:
             or not (deviations > 0).all()
         ):
             raise ModelError(
-                f"{self.where}: the statistics of {printable(name)} must be finite, with variances "
-                "above 0"
+                f"the statistics of {printable(name)} must be finite, with variances above 0"
             )
+
+    @property
+    def _pooled(self) -> bool:
+        """Whether a pool follows the last layer."""
+        return self._pools[-1:] == [len(self.layers)]
 
     def _foldable(self, name: str, scale: Tensor) -> bool:
         """Return whether the last layer is a convolution without ReLU yet."""
-        if not self.layers or self._rectified or self._pending:
+        if not self.layers or self._rectified or self._pending or self._pooled:
             return False
         last = self.layers[-1]
         if last.is_convolution and len(scale) != len(last.weight):
             raise ModelError(
-                f"{self.where}: {printable(name)} must have the {len(last.weight):,} channels of "
+                f"{printable(name)} must have the {len(last.weight):,} channels of "
                 f"{printable(last.name)}; it has {len(scale):,} instead"
             )
         return last.is_convolution
 
     def relu(self) -> None:
         """Append a ReLU."""
-        self._rectified = True
-        self._rectifiers += 1
+        self._rectified = self._tells = True
+
+    def softmax(self, name: str) -> None:
+        """Append a softmax: at the end it keeps the order of the scores, elsewhere it is odd."""
+        self._closing.append(f"{printable(name)}: a softmax before other layers")
 
     def pool(self, name: str, window: Window, *, average: bool = False) -> None:
         """Append a pool; padding of a row at the bottom and a column at the right may be declared.
@@ -201,11 +248,17 @@ class Chain:
         if average or not fits or top or left or max(bottom, right) > 1:
             kind = "average-pool" if average else "max-pool"
             self.other(name, f"a {_sides(window.kernel)} {kind} with {_slide(window)}")
+        elif self._in_head:
+            self.other(name, "a max-pool between fully connected layers")
+        else:
+            self._pools.append(len(self.layers))
+            self._tells = True
 
     def normalize_locally(self, name: str, lrn: Lrn) -> None:
         """Append a local response normalisation; only net A-LRN has one, after conv1_1."""
         same = all(math.isclose(a, b, rel_tol=1e-3) for a, b in zip(lrn, PAPER_LRN, strict=True))
-        if len(self.layers) == 1 and same and not self.lrn:
+        first = len(self.layers) == 1 and self._rectified and not self._pooled
+        if first and same and not self.lrn:
             self.lrn = True
         else:
             values = ", ".join(f"{key} {value:g}" for key, value in lrn._asdict().items())
@@ -222,35 +275,52 @@ class Chain:
     def _settle(self, head: bool) -> None:
         if self._pending and self.layers and not head:
             raise ModelError(
-                f"{self.where}: {self._pending[0]}; a VGG net has only convolutions with ReLU and "
+                f"{self._pending[0]}; a VGG net has only convolutions with ReLU and "
                 "2x2 max-pools before the fully connected layers, so this net cannot be imported"
             )
-        self._ignored += self._pending
+        if self._pending and self.layers:
+            self._give_up_head(*self._pending)
+        else:
+            self._ignored += self._pending
         self._pending = []
 
-    def finish(self) -> tuple[tuple[SourceLayer, ...], tuple[str, ...]]:
-        """Return the layers and the lines of the report.
+    def _give_up_head(self, *faults: str) -> None:
+        self._head_fault = self._head_fault or faults[0]
+        self._ignored += faults
+
+    def finish(self) -> Collected:
+        """Return what was collected.
 
         Raises:
             ModelError: There are no layers, or convolutions without ReLU.
         """
         if not self.layers:
-            raise ModelError(
-                f"{self.where}: no convolution or fully connected layer is in this file"
-            )
+            raise ModelError("holds no convolution or fully connected layer")
         self._settle(head=True)
-        for name, head in self._linear if self._rectifiers else ():
+        if self._pooled and not self._rectified:
+            self._linear.append((self.layers[-1].name, self._in_head))
+        for name, head in self._linear if self._tells else ():
             if not head:
                 raise ModelError(
-                    f"{self.where}: {printable(name)} must be followed by a ReLU, as in a VGG net; "
+                    f"{printable(name)} must be followed by a ReLU, as in a VGG net; "
                     "this net cannot be imported"
                 )
-            self._ignored.append(f"{printable(name)}: no ReLU follows")
-        if self.lrn is None and self._rectifiers:
+            self._give_up_head(f"{printable(name)}: no ReLU follows")
+        if self._rectified and self._in_head:
+            last = printable(self.layers[-1].name)
+            self._give_up_head(f"{last}: a ReLU follows, though it is the last layer")
+        if self.lrn is None and self._tells:
             self.lrn = False
         more = len(self._ignored) - MOST_LINES
         lines = self._ignored[:MOST_LINES] + ([f"{more:,} more"] if more > 0 else [])
-        return tuple(self.layers), tuple(lines)
+        return Collected(
+            tuple(self.layers),
+            self._convolutional if self._tells else None,
+            tuple(self._pools) if self._tells else None,
+            self.lrn,
+            self._head_fault,
+            tuple(lines),
+        )
 
 
 def _slide(window: Window) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import lzma
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
@@ -21,8 +23,9 @@ from verydeep.models.weights.source import MOST_VALUES
 _FAULTS = (
     *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError),
     *(RecursionError, struct.error, zipfile.BadZipFile, NotImplementedError),
+    *(zlib.error, lzma.LZMAError, RuntimeError),
 )
-"""Exceptions that a parser may raise on a damaged file."""
+"""Exceptions that a parser may raise on a damaged file; ``zipfile``'s on an encrypted one."""
 
 
 @contextmanager
@@ -104,7 +107,7 @@ def as_weights(tensor: Tensor, name: str) -> Tensor:
     return values.contiguous()
 
 
-def to_tensor(values: NDArray[Any], name: str, where: str) -> Tensor:
+def to_tensor(values: NDArray[Any], name: str) -> Tensor:
     """Return numbers of an array, of any byte order, as a tensor.
 
     A view of a file, which cannot be written to, is copied; the memory of other arrays is shared.
@@ -112,7 +115,6 @@ def to_tensor(values: NDArray[Any], name: str, where: str) -> Tensor:
     Args:
         values: The numbers.
         name: Name of the layer, for messages.
-        where: The file, for messages.
 
     Raises:
         ModelError: As for :func:`as_weights`.
@@ -122,16 +124,13 @@ def to_tensor(values: NDArray[Any], name: str, where: str) -> Tensor:
         shared = values.dtype == kind and values.flags.carray  # of native order, and writeable
         values = values if shared else np.array(values, dtype=kind, order="C")
     elif values.dtype.kind not in "biu":
-        raise ModelError(f"{where}: {printable(name)} holds no numbers ({values.dtype})")
+        raise ModelError(f"{printable(name)} holds no numbers ({values.dtype})")
     else:
         values = values.ravel()[:0].copy()  # refused for its type
-    try:
-        return as_weights(torch.from_numpy(values), name)
-    except ModelError as error:
-        raise ModelError(f"{where}: {error}") from error
+    return as_weights(torch.from_numpy(values), name)
 
 
-def check_count(count: int, where: str) -> None:
+def check_count(count: int) -> None:
     """Refuse a file that declares too many numbers, before any of them is read.
 
     Raises:
@@ -139,6 +138,5 @@ def check_count(count: int, where: str) -> None:
     """
     if count > MOST_VALUES:
         raise ModelError(
-            f"{where}: declares {count:,} numbers, more than the {MOST_VALUES:,} that are read "
-            "at most"
+            f"declares {count:,} numbers, more than the {MOST_VALUES:,} that are read at most"
         )

@@ -41,14 +41,13 @@ def is_googlenet(layers: Sequence[CaffeLayer]) -> bool:
     return any(layer.name == MARK and layer.blobs for layer in layers)
 
 
-def check_googlenet(layers: Sequence[CaffeLayer], where: str) -> None:
+def check_googlenet(layers: Sequence[CaffeLayer]) -> None:
     """Refuse a net that computes something else than the published one.
 
     Files of weights alone say nothing of wires; those are taken by their names.
 
     Args:
         layers: Layers in the order of the file.
-        where: The file, for messages.
 
     Raises:
         ModelError: A layer is wired, padded or pooled otherwise.
@@ -59,19 +58,18 @@ def check_googlenet(layers: Sequence[CaffeLayer], where: str) -> None:
     found, wanted = _wires(layers), dict(_published())
     for name, inputs in wanted.items():
         if name not in by_name:
-            raise ModelError(f"{where}: has no layer {name} of GoogLeNet")
+            raise ModelError(f"has no layer {name} of GoogLeNet")
         if by_name[name].type != _type(name):
-            raise _error(where, name, f"is a layer of type {_type(name)}", by_name[name].type)
+            raise _error(name, f"is a layer of type {_type(name)}", by_name[name].type)
         if inputs and found.get(name) != inputs:
-            raise _error(where, name, f"reads {_listed(inputs)}", _listed(found.get(name, ())))
+            raise _error(name, f"reads {_listed(inputs)}", _listed(found.get(name, ())))
         if fault := _fault(by_name[name]):
-            raise _error(where, name, *fault)
+            raise _error(name, *fault)
 
 
-def _error(where: str, name: str, rule: str, found: str) -> ModelError:
+def _error(name: str, rule: str, found: str) -> ModelError:
     return ModelError(
-        f"{where}: in GoogLeNet {name} {rule}; here it is {printable(found)}, another net of the "
-        "same names"
+        f"in GoogLeNet {name} {rule}; here it is {printable(found)}, another net of the same names"
     )
 
 

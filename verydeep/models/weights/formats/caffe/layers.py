@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from verydeep.errors import ModelError
 from verydeep.models.weights.formats.chain import Lrn, Window
 from verydeep.models.weights.formats.protobuf_wire import Message, WireError
 
@@ -107,6 +108,7 @@ def read_layers(net: Message) -> list[CaffeLayer]:
 
     Raises:
         WireError: They are damaged, or too many.
+        ModelError: One is of a kind that no VGG net has.
     """
     older, newer = net.messages(2), net.messages(100)
     if older and newer:
@@ -206,20 +208,20 @@ def _pair(message: Message, numbers: _Sides, default: int) -> tuple[int, int]:
         return message.integer(numbers.height, default), message.integer(numbers.width, default)
     given = message.integers(numbers.both) or [default]
     if len(given) > 2:
-        raise WireError("a layer with more than two spatial dimensions")
+        raise ModelError("has a layer with more than two spatial dimensions, as no VGG net")
     return given[0], given[-1]
 
 
 def _check_axes(convolution: Message | None, dense: Message | None) -> None:
     for message, number in ((convolution, 16), (dense, 5)):
         if message and message.integer(number, 1) != 1:
-            raise WireError("a layer along another axis than the channels")
+            raise ModelError("has a layer along another axis than the channels, as no VGG net")
 
 
 def _lrn(message: Message | None) -> Lrn:
     message = message or Message(memoryview(b""))
     if message.integer(4):
-        raise WireError("local response normalisation within a channel")
+        raise ModelError("normalises locally within a channel, as no VGG net does")
     alpha, beta = message.floating(2, 1.0), message.floating(3, 0.75)
     return Lrn(message.integer(1, 5), alpha, beta, message.floating(5, 1.0))
 

@@ -25,7 +25,7 @@ from verydeep.models.weights.formats.protobuf_wire import (
     map_file,
     outline,
 )
-from verydeep.models.weights.formats.values import check_count, to_tensor
+from verydeep.models.weights.formats.values import check_count, faults_of, to_tensor
 from verydeep.models.weights.source import BatchNorm, Fact, SourceFile, SourceLayer
 
 NET_FIELDS = {1: BYTES, 2: BYTES, 3: BYTES, 5: VARINT, 6: BYTES, 7: VARINT, 8: BYTES, 100: BYTES}
@@ -39,8 +39,8 @@ LARGEST_SIDE = 2**16
 
 HARMLESS = (
     *("Data", "ImageData", "HDF5Data", "MemoryData", "DummyData", "WindowData", "Input", "Silence"),
-    *("Dropout", "Split", "Flatten", "Reshape", "Accuracy", "ArgMax", "Softmax", "SoftmaxWithLoss"),
-    *("MultinomialLogisticLoss", "Python"),
+    *("Dropout", "Split", "Flatten", "Reshape", "Accuracy", "ArgMax", "Python"),
+    *("SoftmaxWithLoss", "MultinomialLogisticLoss", "InfogainLoss", "HingeLoss"),
 )
 """Types that change no scores, or only their scale at the end."""
 
@@ -74,14 +74,8 @@ def read(path: Path) -> SourceFile:
     Raises:
         ModelError: The file is damaged, or its net is neither a VGG net nor GoogLeNet.
     """
-    where = printable(path)
-    try:
-        net = Message(map_file(path))
-        return _Reader(where, net).read()
-    except WireError as error:
-        raise ModelError(
-            f"{where}: not a sound file of Caffe weights ({error}); download or export it again"
-        ) from error
+    with faults_of(path, "a file of Caffe weights"):
+        return _Reader(Message(map_file(path))).read()
 
 
 def layers_on_path(path: Path) -> list[CaffeLayer]:
@@ -118,15 +112,15 @@ def output_count(layer: CaffeLayer) -> int:
 class _Reader:
     """The layers of one net, collected step by step."""
 
-    def __init__(self, where: str, net: Message) -> None:
-        self.where, self.net = where, net
+    def __init__(self, net: Message) -> None:
+        self.net = net
         self.layers = read_layers(net)
-        self.chain = Chain(where)
+        self.chain = Chain()
         self.padding = 0
 
     def read(self) -> SourceFile:
         count = sum(_count(blob) for layer in self.layers for blob in layer.blobs)
-        check_count(count, self.where)
+        check_count(count)
         if is_googlenet(self.layers):
             return self._read_googlenet()
         on_path = set(_path(self.layers))
@@ -136,20 +130,17 @@ class _Reader:
             elif layer.blobs:
                 self.chain.ignore(f"{printable(layer.name)}: {layer.type} on a branch")
         facts, size = _facts(self.layers, self.chain)
-        layers, ignored = self.chain.finish()
         return SourceFile(
             format="Caffe model (.caffemodel)",
             family="caffe",
-            layers=layers,
             facts=facts,
             input_size=_input_size(self.net, self.layers) or size,
-            lrn=self.chain.lrn,
-            ignored=ignored,
+            **self.chain.finish()._asdict(),
         )
 
     def _read_googlenet(self) -> SourceFile:
         """Read GoogLeNet, which is no chain; layers are told apart by their names."""
-        check_googlenet(self.layers, self.where)
+        check_googlenet(self.layers)
         found = []
         for layer in self.layers:
             if layer.type == "Convolution":
@@ -181,6 +172,8 @@ class _Reader:
                 chain.normalize_locally(layer.name, layer.lrn)
             case "ReLU" if layer.slope == 0:
                 chain.relu()
+            case "Softmax":
+                chain.softmax(layer.name)
             case "Pooling" if layer.window and not layer.over_map:
                 chain.pool(layer.name, layer.window, average=layer.average)
             case "Padding" if layer.window:
@@ -216,7 +209,7 @@ class _Reader:
     def _weights(self, layer: CaffeLayer) -> tuple[Tensor, Tensor | None]:
         if len(layer.blobs) not in (1, 2):
             raise ModelError(
-                f"{self.where}: {printable(layer.name)} must have weights and biases; it has "
+                f"{printable(layer.name)} must have weights and biases; it has "
                 f"{len(layer.blobs)} parameters instead"
             )
         weight, *biases = (self._tensor(layer, blob) for blob in layer.blobs)
@@ -228,7 +221,7 @@ class _Reader:
     def _norm(self, layer: CaffeLayer) -> BatchNorm:
         if len(layer.blobs) != 3:
             raise ModelError(
-                f"{self.where}: {printable(layer.name)} must have means, variances and their "
+                f"{printable(layer.name)} must have means, variances and their "
                 f"factor; it has {len(layer.blobs)} parameters instead"
             )
         mean, variance, factor = (self._tensor(layer, blob).reshape(-1) for blob in layer.blobs)
@@ -246,7 +239,7 @@ class _Reader:
             values = [torch.ones_like(value) for value in values[:1]] + values
         if len(values) not in (1, 2) or len(values[0]) != len(values[-1]):
             raise ModelError(
-                f"{self.where}: {printable(layer.name)} must have a factor, and may have an "
+                f"{printable(layer.name)} must have a factor, and may have an "
                 "offset, for each channel"
             )
         return values[0], values[1] if len(values) == 2 else torch.zeros_like(values[0])
@@ -258,15 +251,15 @@ class _Reader:
         if min(shape, default=1) < 1 or math.prod(shape) != count:
             declared = "x".join(map(str, shape))
             raise ModelError(
-                f"{self.where}: {printable(layer.name)} declares {declared} numbers, but has "
+                f"{printable(layer.name)} declares {declared} numbers, but has "
                 f"{count:,}; the file is damaged, download or export it again"
             )
-        return to_tensor(blob.numbers(number, size).reshape(shape), layer.name, self.where)
+        return to_tensor(blob.numbers(number, size).reshape(shape), layer.name)
 
     def _shape_error(self, layer: CaffeLayer, rule: str, found: Tensor) -> ModelError:
         shape = "x".join(map(str, found.shape))
         return ModelError(
-            f"{self.where}: the parameters of {printable(layer.name)} ({layer.type}) must be "
+            f"the parameters of {printable(layer.name)} ({layer.type}) must be "
             f"{rule}; they are {shape} instead"
         )
 

@@ -83,7 +83,7 @@ class Hdf5:
                 f"is written in a newer form of HDF5 (superblock {version}) than Keras uses; save "
                 "it with Keras again"
             )
-        if version not in (0, 1) or (offsets, lengths) != (8, 8):
+        if (offsets, lengths) != (8, 8):
             raise ValueError("addresses of an unusual length")
         begin = 24 + 4 * version
         base, _, _, _, _, address = struct.unpack("<6Q", self.at(begin, 48))

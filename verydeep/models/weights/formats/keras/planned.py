@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import Tensor
@@ -79,10 +80,15 @@ def read_planned(layers: Iterable[Planned], held: int) -> tuple[SourceLayer, ...
     layers = tuple(layers)
     used = [node for layer in layers for node in layer.used]
     check_sizes([node.shape for node in used], [node.size for node in used], held)
-    return tuple(map(_read, layers))
+    return tuple(map(read_layer, layers))
 
 
-def _read(layer: Planned) -> SourceLayer:
+def read_layer(layer: Planned) -> SourceLayer:
+    """Read the weights of a layer, whose size has been checked.
+
+    Raises:
+        ModelError: They cannot be used.
+    """
     stored = layer.parts["kernel"].read()
     weight = as_weights(
         stored.permute(3, 2, 0, 1) if layer.is_convolution else stored.T, layer.name
@@ -91,25 +97,36 @@ def _read(layer: Planned) -> SourceLayer:
     return SourceLayer(
         name=layer.name,
         weight=weight,
-        bias=_vector(bias, layer, "bias") if bias else None,
-        norm=_read_norm(layer, layer.norm) if layer.norm else None,
+        bias=_vector(bias, layer.name, "bias", len(weight)) if bias else None,
+        norm=read_norm(layer.name, layer.norm, layer.epsilon) if layer.norm else None,
         flatten=layer.flatten,
     )
 
 
-def _vector(node: Node, layer: Planned, part: str) -> Tensor:
-    if node.shape != layer.shape[-1:]:
-        raise ModelError(
-            f"{printable(layer.name)}: a {part} of {'x'.join(map(str, node.shape))} numbers for "
-            f"{layer.shape[-1]:,} outputs"
-        )
-    return as_weights(node.read(), f"{layer.name}, {part}")
+def read_norm(name: str, parts: Parts, epsilon: float) -> BatchNorm:
+    """Read the weights of a batch normalisation, whose size has been checked.
 
+    Args:
+        name: Name of the layer, for messages.
+        parts: Its weights.
+        epsilon: What it adds to the variance.
 
-def _read_norm(layer: Planned, parts: Parts) -> BatchNorm:
-    read = {part: _vector(node, layer, part) for part, node in parts.items()}
+    Raises:
+        ModelError: They cannot be used.
+    """
+    channels = prod(parts["mean"].shape) if "mean" in parts else 0
+    read = {part: _vector(node, name, part, channels) for part, node in parts.items()}
     if not {"mean", "variance"} <= set(read) or (read["variance"] < 0).any():
-        raise ModelError(f"{printable(layer.name)}: a batch normalisation without a variance")
+        raise ModelError(f"{printable(name)}: a batch normalisation without a variance")
     one = torch.ones_like(read["mean"])
     scale, shift = read.get("gamma", one), read.get("beta", torch.zeros_like(one))
-    return BatchNorm(scale, shift, read["mean"], read["variance"], layer.epsilon)
+    return BatchNorm(scale, shift, read["mean"], read["variance"], epsilon)
+
+
+def _vector(node: Node, name: str, part: str, outputs: int) -> Tensor:
+    if node.shape != (outputs,):
+        raise ModelError(
+            f"{printable(name)}: a {part} of {'x'.join(map(str, node.shape))} numbers for "
+            f"{outputs:,} outputs"
+        )
+    return as_weights(node.read(), f"{name}, {part}")

@@ -7,9 +7,10 @@ import mmap
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from verydeep.errors import ModelError, printable
 from verydeep.models.weights.formats.keras.bare import NORM_NOTE, named_layers, numbered_layers
 from verydeep.models.weights.formats.keras.config import forward_steps
 from verydeep.models.weights.formats.keras.hdf5 import SIGNATURE, Hdf5, Node
-from verydeep.models.weights.formats.keras.layers import KerasLayers
+from verydeep.models.weights.formats.keras.layers import KerasLayers, check_weights, has_weights
 from verydeep.models.weights.formats.keras.planned import read_planned
 from verydeep.models.weights.formats.keras.preprocessing import Preprocessing
 from verydeep.models.weights.formats.keras.store import DEPENDENCIES, NamedStore, NumberedStore
@@ -94,7 +95,11 @@ def preprocessing_of(path: Path) -> Preprocessing | None:
         opened = _open_zip(path, data) if bytes(data[:4]) == ZIP else _open_hdf5(data)
         if opened.config is None:
             return None
-        return _walked(opened.store, opened.config)[0].preprocessing
+        steps, _ = forward_steps(opened.config)
+        found = KerasLayers(opened.store)
+        for step in takewhile(lambda step: not has_weights(step), steps):
+            found.take(step)
+        return found.preprocessing
 
 
 @contextmanager
@@ -185,29 +190,23 @@ def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
 def _read(opened: _Opened) -> SourceFile:
     if opened.config is None:
         return _read_bare(opened)
-    found, unused = _walked(opened.store, opened.config)
-    ignored = [*found.ignored, *(f"{printable(name)}: not on the way" for name in unused)]
+    steps, unused = forward_steps(opened.config)
+    check_weights(opened.store, steps, opened.size)
+    found = KerasLayers(opened.store)
+    for step in steps:
+        found.take(step)
+    for line in (
+        *found.preprocessing.ignored,
+        *(f"{printable(one)}: not on the way" for one in unused),
+    ):
+        found.chain.ignore(line)
     return SourceFile(
         format=opened.format,
         family="keras",
-        layers=read_planned(found.layers, opened.size),
         facts=found.preprocessing.all_facts(),
         input_size=found.input_size,
-        lrn=False,
-        ignored=tuple(ignored),
+        **found.chain.finish()._asdict(),
     )
-
-
-def _walked(
-    store: NamedStore | NumberedStore, config: Mapping[str, Any]
-) -> tuple[KerasLayers, Iterable[str]]:
-    """Return the layers that the data go through, and the names of the others."""
-    steps, unused = forward_steps(config)
-    found = KerasLayers(store)
-    for step in steps:
-        found.take(step)
-    found.finish()
-    return found, unused
 
 
 def _read_bare(opened: _Opened) -> SourceFile:

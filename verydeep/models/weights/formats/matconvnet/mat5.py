@@ -30,7 +30,6 @@ STORED = {
 }
 """Types that data are stored as; 16 to 18 are UTF-8, UTF-16 and UTF-32."""
 
-CELL, STRUCT, CHARACTERS = 1, 2, 4
 CLASSES = {
     **{6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4"},
     **{14: "i8", 15: "u8"},

@@ -6,6 +6,7 @@ O outputs, I inputs, h, w sides of a kernel, K classes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from verydeep.models.weights.formats.matconvnet.matlab_values import (
 )
 from verydeep.models.weights.formats.matconvnet.meta import read_meta
 from verydeep.models.weights.formats.protobuf_wire import map_file
-from verydeep.models.weights.formats.values import check_count, to_tensor
+from verydeep.models.weights.formats.values import check_count, faults_of, to_tensor
 from verydeep.models.weights.source import BatchNorm, SourceFile, SourceLayer
 
 KINDS = {
@@ -40,7 +41,7 @@ KINDS = {
 LEAST_NUMBERS, MOST_NUMBERS = 2**20, 8
 """A net may have this many weights, or this many for each byte of its file."""
 
-HARMLESS = ("dropout", "softmax", "softmaxloss", "loss")
+HARMLESS = ("dropout", "softmaxloss", "loss")
 
 
 def matches(head: bytes, path: Path) -> bool:
@@ -60,22 +61,14 @@ def read(path: Path) -> SourceFile:
         ModelError: The file is damaged, or holds no net of MatConvNet, or its net is no VGG net.
         MissingExtra: The file is of MATLAB 7.3, and h5py is not installed.
     """
-    where = printable(path)
-    data, file = map_file(path), None
-    try:
+    with faults_of(path, "a MATLAB file of a net"), ExitStack() as stack:
+        data = map_file(path)
         if is_mat73(bytes(data[:128])):
             variables, file = read_mat73(path)
+            stack.enter_context(file)
         else:
             variables = read_mat5(data)
-        return _read_net(where, variables, len(data))
-    except MatlabError as error:
-        raise ModelError(
-            f"{where}: not a sound MATLAB file of a net ({printable(error)}); download or save it "
-            "again"
-        ) from error
-    finally:
-        if file is not None:
-            file.close()
+        return _read_net(variables, len(data))
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,15 +83,15 @@ class _Layer:
     outputs: tuple[str, ...] = ()
 
 
-def _read_net(where: str, variables: Mapping[str, Any], size: int) -> SourceFile:
-    net = _find_net(where, variables)
+def _read_net(variables: Mapping[str, Any], size: int) -> SourceFile:
+    net = _find_net(variables)
     layers = _dag_layers(net) if "params" in net else _simple_layers(net)
     weights = [one for layer in layers for one in layer.weights if isinstance(one, Numbers)]
     count = sum(one.count for one in weights)
-    check_count(count, where)
+    check_count(count)
     if count > max(LEAST_NUMBERS, MOST_NUMBERS * size):  # layers can share their weights
         raise MatlabError(f"layers with {count:,} weights in a file of {size:,} bytes")
-    chain = Chain(where)
+    chain = Chain()
     on_path = set(_path(layers))
     for place, layer in enumerate(layers):
         if place in on_path:
@@ -106,27 +99,24 @@ def _read_net(where: str, variables: Mapping[str, Any], size: int) -> SourceFile
         elif layer.weights:
             chain.ignore(f"{printable(layer.name)}: {printable(layer.kind)} on a branch")
     meta = read_meta(net, chain)
-    found, ignored = chain.finish()
     return SourceFile(
         format="MatConvNet model (.mat)",
         family="matconvnet",
-        layers=found,
         facts=meta.facts,
         classes=meta.classes,
         input_size=meta.input_size,
-        lrn=chain.lrn,
-        ignored=ignored,
+        **chain.finish()._asdict(),
     )
 
 
-def _find_net(where: str, variables: Mapping[str, Any]) -> Struct:
+def _find_net(variables: Mapping[str, Any]) -> Struct:
     """Return the struct that has layers: the file itself, or one of its variables."""
     for candidate in (variables, *variables.values()):
         if isinstance(candidate, Mapping) and listed(candidate.get("layers")):
             return dict(candidate)
     names = ", ".join(sorted(printable(name) for name in variables)[:10]) or "nothing"
     raise ModelError(
-        f"{where}: a MatConvNet file must have a variable 'layers', or a struct with it; it has "
+        "a MatConvNet file must have a variable 'layers', or a struct with it; it has "
         f"{names}. Save a DagNN by its saveobj()"
     )
 
@@ -179,13 +169,15 @@ def _add(chain: Chain, layer: _Layer) -> None:
     options = layer.options
     match layer.kind:
         case "conv":
-            found = _convolution(layer, chain.where)
+            found = _convolution(layer)
             sides = [float(side) for side in found.weight.shape[2:]]
             chain.convolution(found, _window(options, sides))
         case "bnorm":
-            chain.norm(layer.name, _norm(layer, chain.where))
+            chain.norm(layer.name, _norm(layer))
         case "relu" if not any(floats(options.get("leak"))):
             chain.relu()
+        case "softmax":
+            chain.softmax(layer.name)
         case "pool":
             sides = floats(options.get("pool", options.get("poolSize")))
             method = text(options.get("method")) or "max"
@@ -197,42 +189,42 @@ def _add(chain: Chain, layer: _Layer) -> None:
             chain.other(layer.name, f"a layer of type {printable(kind)}")
 
 
-def _convolution(layer: _Layer, where: str) -> SourceLayer:
+def _convolution(layer: _Layer) -> SourceLayer:
     filters, *biases = layer.weights or (None,)
     if not isinstance(filters, Numbers) or not filters.count or len(filters.dims) > 4:
         raise ModelError(
-            f"{where}: the filters of {printable(layer.name)} must be an array of hxwxIxO; this "
+            f"the filters of {printable(layer.name)} must be an array of hxwxIxO; this "
             "layer has none"
         )
     # MATLAB drops the last dimensions where they are 1.
     values = filters.load().reshape(*filters.dims, *[1] * (4 - len(filters.dims)))
-    weight = to_tensor(values.transpose(3, 2, 0, 1), layer.name, where)
-    bias = _vector(biases[0], layer.name, where) if biases else None
+    weight = to_tensor(values.transpose(3, 2, 0, 1), layer.name)
+    bias = _vector(biases[0], layer.name) if biases else None
     if bias is not None and len(bias) != len(weight):
         raise ModelError(
-            f"{where}: {printable(layer.name)} must have {len(weight):,} biases, one for each "
+            f"{printable(layer.name)} must have {len(weight):,} biases, one for each "
             f"filter; it has {len(bias):,} instead"
         )
     return SourceLayer(layer.name, weight, bias)
 
 
-def _vector(value: Any, name: str, where: str) -> Tensor | None:
+def _vector(value: Any, name: str) -> Tensor | None:
     """Return biases; an empty array means that there are none."""
     if not isinstance(value, Numbers) or not value.count:
         return None
-    return to_tensor(value.load().ravel("F"), name, where)
+    return to_tensor(value.load().ravel("F"), name)
 
 
-def _norm(layer: _Layer, where: str) -> BatchNorm:
+def _norm(layer: _Layer) -> BatchNorm:
     """Return a batch normalisation; MatConvNet keeps means and deviations, ε included."""
     arrays = [one for one in layer.weights if isinstance(one, Numbers)]
     channels = arrays[0].count if arrays else 0
     if len(arrays) != 3 or arrays[1].count != channels or arrays[2].dims != (channels, 2):
         raise ModelError(
-            f"{where}: {printable(layer.name)} must have factors, offsets and moments for each "
+            f"{printable(layer.name)} must have factors, offsets and moments for each "
             "channel; save the net after it has been trained"
         )
-    scale, shift, moments = (to_tensor(one.load(), layer.name, where) for one in arrays)
+    scale, shift, moments = (to_tensor(one.load(), layer.name) for one in arrays)
     mean, deviation = moments.unbind(1)
     return BatchNorm(scale.reshape(-1), shift.reshape(-1), mean, deviation**2, epsilon=0.0)
 

@@ -41,13 +41,12 @@ class Constants:
     """The constants of a graph, computed when asked for.
 
     Args:
-        where: The file, for messages.
         folder: Folder of the file, for data stored beside it.
         tensors: Initializers.
     """
 
-    def __init__(self, where: str, folder: Path, tensors: Iterable[Any]) -> None:
-        self.where, self.folder = where, folder
+    def __init__(self, folder: Path, tensors: Iterable[Any]) -> None:
+        self.folder = folder
         self._tensors = {tensor.name: tensor for tensor in tensors}
         self._nodes: dict[str, Any] = {}
         self._total, self._left = 0, MOST_SMALL
@@ -72,7 +71,7 @@ class Constants:
         count = self._count(tensor)
         self._total += count
         self._left += MOST_USES * count
-        check_count(self._total, self.where)
+        check_count(self._total)
 
     def shape(self, name: str) -> tuple[int, ...] | None:
         """Return the shape of an initializer, or None if it is computed."""
@@ -87,7 +86,7 @@ class Constants:
                 computed here.
         """
         if depth > MOST_DEPTH:
-            raise ModelError(f"{self.where}: {printable(name)} is computed in too many steps")
+            raise ModelError(f"{printable(name)} is computed in too many steps")
         tensor = self._tensors.get(name)
         self._spend(self._count(tensor) if tensor is not None else MOST_DIMENSIONS)
         if tensor is not None:
@@ -100,7 +99,7 @@ class Constants:
         self._left -= count
         if self._left < 0:
             raise ModelError(
-                f"{self.where}: the graph uses its constants too often for a VGG net, more than "
+                f"the graph uses its constants too often for a VGG net, more than "
                 f"{MOST_USES} times; fold constants when exporting"
             )
 
@@ -124,13 +123,12 @@ class Constants:
                 return _shape(node, *inputs)
         except (ValueError, TypeError, LookupError, OverflowError) as error:
             raise ModelError(
-                f"{self.where}: {printable(node_name(node))} ({kind}) cannot be computed: "
-                f"{printable(error)}"
+                f"{printable(node_name(node))} ({kind}) cannot be computed: {printable(error)}"
             ) from error
 
     def _not_computed(self, node: Any) -> ModelError:
         return ModelError(
-            f"{self.where}: the weights must be stored in the file; some come from "
+            f"the weights must be stored in the file; some come from "
             f"{printable(node_name(node))} ({printable(node.op_type)}), which is not computed "
             "here. Fold constants when exporting, as with onnxsim"
         )
@@ -143,7 +141,7 @@ class Constants:
 
     def _damaged(self, tensor: Any, what: str) -> ModelError:
         return ModelError(
-            f"{self.where}: the initializer {printable(tensor.name)} {what}; the file is damaged, "
+            f"the initializer {printable(tensor.name)} {what}; the file is damaged, "
             "download or export it again"
         )
 
@@ -158,7 +156,7 @@ class Constants:
         count = self._count(tensor)
         if dtype.name not in READABLE:
             raise ModelError(
-                f"{self.where}: the initializer {printable(tensor.name)} holds {dtype.name}; "
+                f"the initializer {printable(tensor.name)} holds {dtype.name}; "
                 "only floating-point weights can be imported"
             )
         if tensor.data_location == 1:
@@ -187,7 +185,7 @@ class Constants:
             raise self._damaged(tensor, "has no sound place in another file") from error
         if not _is_plain(name):
             raise ModelError(
-                f"{self.where}: the data of {printable(tensor.name)} must lie in a file beside "
+                f"the data of {printable(tensor.name)} must lie in a file beside "
                 f"it; they are to be read from {printable(name)!r}"
             )
         if length != size or offset < 0:
@@ -206,15 +204,15 @@ class Constants:
                     )
                 if offset + size > facts.st_size:
                     raise ModelError(
-                        f"{printable(path)}: must have {offset + size:,} bytes, as {self.where} "
-                        f"says; it has {facts.st_size:,}. Copy it again"
+                        f"{printable(path)}: must have {offset + size:,} bytes for the "
+                        f"weights; it has {facts.st_size:,}. Copy it again"
                     )
                 file.seek(offset)
                 return np.frombuffer(file.read(size), np.uint8)
         except OSError as error:
             raise ModelError(
-                f"{printable(path)}: holds weights of {self.where} and cannot be read "
-                f"({error.strerror}); put it beside that file"
+                f"{printable(path)}: holds the weights and cannot be read "
+                f"({error.strerror}); put it beside the graph"
             ) from error
 
 

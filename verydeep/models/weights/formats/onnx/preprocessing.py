@@ -9,12 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from verydeep.models.weights.families import AUTHORS_MEAN
 from verydeep.models.weights.source import Fact
 
-IMAGENET_MEAN = (123.68, 116.779, 103.939)
-"""Mean (red, green, blue) of ImageNet; a mean near it tells the order of the channels."""
-
 NEAR = 4.0
+"""A mean that is as near to the authors' of ImageNet tells the order of the channels."""
 
 PIXELS = 255.0
 
@@ -59,7 +58,7 @@ class Preprocessing(NamedTuple):
         from_unit = bool((np.abs(mean) <= 1).all() and (std <= 1).all())
         if from_unit:
             mean, std = mean * PIXELS, std * PIXELS
-        if not self.reversed and np.abs(mean - IMAGENET_MEAN[::-1]).max() < NEAR:
+        if not self.reversed and np.abs(mean - AUTHORS_MEAN[::-1]).max() < NEAR:
             facts["channels"] = Fact(
                 "bgr", "the graph subtracts ImageNet's mean as blue, green, red"
             )

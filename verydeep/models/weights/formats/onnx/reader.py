@@ -12,9 +12,11 @@ from typing import Any
 from verydeep.errors import MissingExtra, ModelError, printable
 from verydeep.models.weights.formats.onnx.scan import check_structure, looks_like_model
 from verydeep.models.weights.formats.onnx.walk import Walk
-from verydeep.models.weights.formats.protobuf_wire import WireError, map_file
+from verydeep.models.weights.formats.protobuf_wire import map_file
+from verydeep.models.weights.formats.values import faults_of
 from verydeep.models.weights.source import SourceFile
 
+WHAT = "an ONNX file"
 LARGEST_MODEL = 2**31
 LARGEST_SIDE = 2**14
 
@@ -36,17 +38,16 @@ def read(path: Path) -> SourceFile:
         ModelError: The file is damaged, or its net is no VGG net.
         MissingExtra: onnx is not installed.
     """
-    model, walk = open_graph(path)
-    layers, ignored = walk.chain.finish()
+    with faults_of(path, WHAT):
+        model, walk = _open(path)
+        collected = walk.chain.finish()
     maker = model.producer_name
     return SourceFile(
         format=f"ONNX graph by {printable(maker)} (.onnx)" if maker else "ONNX graph (.onnx)",
         family="onnx",
-        layers=layers,
         facts=walk.preprocessing.facts(),
         input_size=_input_size(walk),
-        lrn=walk.chain.lrn,
-        ignored=ignored,
+        **collected._asdict(),
     )
 
 
@@ -57,14 +58,18 @@ def open_graph(path: Path) -> tuple[Any, Walk]:
         ModelError: The file is damaged, or its net is no VGG net.
         MissingExtra: onnx is not installed.
     """
-    where = printable(path)
-    model = _parse(path, where)
-    walk = Walk(model.graph, where, path.parent)
+    with faults_of(path, WHAT):
+        return _open(path)
+
+
+def _open(path: Path) -> tuple[Any, Walk]:
+    model = _parse(path)
+    walk = Walk(model.graph, path.parent)
     walk.run()
     return model, walk
 
 
-def _parse(path: Path, where: str) -> Any:
+def _parse(path: Path) -> Any:
     try:
         import onnx
     except ImportError as error:
@@ -72,17 +77,13 @@ def _parse(path: Path, where: str) -> Any:
     data = map_file(path)
     if len(data) >= LARGEST_MODEL:
         raise ModelError(
-            f"{where}: an ONNX file must be smaller than 2 GiB; it has {len(data):,} bytes"
+            f"an ONNX file must be smaller than 2 GiB; this one has {len(data):,} bytes"
         )
+    check_structure(data)
     try:
-        check_structure(data)
         return onnx.ModelProto.FromString(bytes(data))
-    except WireError as error:
-        raise ModelError(f"{where}: this ONNX file cannot be imported: {error}") from error
     except Exception as error:  # the errors of protobuf have no common base class
-        raise ModelError(
-            f"{where}: not a sound ONNX file ({printable(error)}); download or export it again"
-        ) from error
+        raise ValueError(str(error)) from error
 
 
 def _input_size(walk: Walk) -> int | None:

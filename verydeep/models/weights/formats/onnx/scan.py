@@ -6,6 +6,7 @@ parsed: they are counted first. Parts that no exporter writes for a VGG net are 
 
 from __future__ import annotations
 
+from verydeep.errors import ModelError
 from verydeep.models.weights.formats.protobuf_wire import BYTES, VARINT, WireError, outline
 
 MODEL_FIELDS = {
@@ -66,7 +67,8 @@ def check_structure(data: memoryview) -> None:
     """Refuse a model that is damaged, or has more messages or other ones than a VGG net.
 
     Raises:
-        WireError: So it is.
+        WireError: It is damaged, or has too many messages.
+        ModelError: It has messages of another kind.
     """
     _check(data, "model", 0)
 
@@ -80,7 +82,7 @@ def _check(data: memoryview, kind: str, count: int) -> int:
         if field.end > len(data):
             raise WireError("it ends within a field")
         if refused := REFUSED.get((kind, field.number)):
-            raise WireError(f"it has {refused}")
+            raise ModelError(f"cannot be imported: it has {refused}")
         inner = INSIDE.get(kind, {}).get(field.number)
         if inner and field.wire == BYTES:
             count = _check(data[field.start : field.end], inner, count)

@@ -13,13 +13,13 @@ import numpy as np
 from torch import Tensor
 
 from verydeep.errors import ModelError, printable
-from verydeep.models.weights.formats.chain import Chain, Lrn
+from verydeep.models.weights.formats.chain import NO_PADDING, Chain, Lrn, Padding
 from verydeep.models.weights.formats.longest_path import Step, longest_path
 from verydeep.models.weights.formats.onnx.constants import Constants, scalar_or_vector
 from verydeep.models.weights.formats.onnx.layers import convolution, fully_connected
 from verydeep.models.weights.formats.onnx.nodes import has, integer, integers, node_name, real
 from verydeep.models.weights.formats.onnx.preprocessing import Preprocessing
-from verydeep.models.weights.formats.onnx.windows import NO_PADDING, padding_of, pool_window
+from verydeep.models.weights.formats.onnx.windows import padding_of, pool_window
 from verydeep.models.weights.formats.values import to_tensor
 from verydeep.models.weights.source import BatchNorm, Flatten
 
@@ -31,7 +31,7 @@ TO_NCHW, TO_NHWC = [0, 3, 1, 2], [0, 2, 3, 1]
 MAIN_DOMAINS = ("", "ai.onnx")
 
 WEIGHTED = ("Conv", "Gemm", "MatMul")
-HARMLESS = ("Identity", "Cast", "Dropout", "Softmax", "LogSoftmax")
+HARMLESS = ("Identity", "Cast", "Dropout", "ArgMax")
 QUANTIZED = (
     *("QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger"),
     *("MatMulInteger", "DynamicQuantizeLinear", "QGemm"),
@@ -43,14 +43,12 @@ class Walk:
 
     Args:
         graph: A ``GraphProto``.
-        where: The file, for messages.
         folder: Folder of the file, for weights stored beside it.
     """
 
-    def __init__(self, graph: Any, where: str, folder: Path) -> None:
-        self.where = where
-        self.chain = Chain(where)
-        self.constants = Constants(where, folder, graph.initializer)
+    def __init__(self, graph: Any, folder: Path) -> None:
+        self.chain = Chain(complete=True)
+        self.constants = Constants(folder, graph.initializer)
         self.inputs = [one for one in graph.input if one.name not in self.constants]
         self.preprocessing = Preprocessing()
         self._padding = NO_PADDING
@@ -67,7 +65,7 @@ class Walk:
         for node in nodes:
             if node.op_type in QUANTIZED:
                 raise ModelError(
-                    f"{self.where}: the weights must be floating-point numbers; the graph is "
+                    f"the weights must be floating-point numbers; the graph is "
                     f"quantized ({printable(node_name(node))}). Export it before quantization"
                 )
             if not self._reads_data(node):
@@ -88,7 +86,7 @@ class Walk:
         for name in inputs:
             if not (name in self._data or name in self._dynamic or name in self.constants):
                 raise ModelError(
-                    f"{self.where}: {printable(node_name(node))} reads {printable(name)}, which no "
+                    f"{printable(node_name(node))} reads {printable(name)}, which no "
                     "node before it writes; the file is damaged, export it again"
                 )
         outputs = {name for name in node.output if name}
@@ -137,10 +135,10 @@ class Walk:
                 self._arithmetic(node)
             case "BatchNormalization":
                 self._batch_norm(node)
-            case "Relu":
+            case "Relu" | "Clip" if self._is_relu(node):
                 self.chain.relu()
-            case "Clip" if self._is_relu(node):
-                self.chain.relu()
+            case "Softmax" | "LogSoftmax":
+                self.chain.softmax(node_name(node))
             case "MaxPool" | "AveragePool":
                 window = pool_window(node, self._take_padding())
                 average = node.op_type == "AveragePool"
@@ -164,7 +162,7 @@ class Walk:
         kind = f"({printable(node.op_type)})" if joins else printable(node.op_type)
         self.chain.other(node_name(node), f"{what} {kind}")
 
-    def _take_padding(self) -> tuple[int, int, int, int]:
+    def _take_padding(self) -> Padding:
         padding, self._padding = self._padding, NO_PADDING
         return padding
 
@@ -211,8 +209,7 @@ class Walk:
         channels = len(self.chain.layers[-1].weight)
         size = channels if len(scale) == 1 else len(scale)
         factor, offset = (
-            to_tensor(np.broadcast_to(one, size).astype(dtype), name, self.where)
-            for one in (scale, shift)
+            to_tensor(np.broadcast_to(one, size).astype(dtype), name) for one in (scale, shift)
         )
         if node.op_type in ("Add", "Sub"):
             self.chain.bias(name, offset)
@@ -227,7 +224,7 @@ class Walk:
         scale, shift, mean, variance = (self._vector(name) for name in constants)
         if len({len(scale), len(shift), len(mean), len(variance)}) != 1:
             raise ModelError(
-                f"{self.where}: the statistics of {printable(node_name(node))} must be one for "
+                f"the statistics of {printable(node_name(node))} must be one for "
                 "each channel; the file is damaged, export it again"
             )
         norm = BatchNorm(scale, shift, mean, variance, real(node, "epsilon", 1e-5))
@@ -239,10 +236,12 @@ class Walk:
         self._affine(node, factor.numpy(), offset.numpy(), np.dtype(np.float64))
 
     def _vector(self, name: str) -> Tensor:
-        return to_tensor(self.constants.value(name).reshape(-1), name, self.where)
+        return to_tensor(self.constants.value(name).reshape(-1), name)
 
     def _is_relu(self, node: Any) -> bool:
-        """Return whether a Clip has the lower bound 0 and no upper one."""
+        """Return whether a node is a ReLU, or a Clip with the lower bound 0 and no upper one."""
+        if node.op_type == "Relu":
+            return True
         if len(node.input) > 1 or not has(node, "min"):
             bounds = [self._bound(node, place) for place in (1, 2)]
         else:

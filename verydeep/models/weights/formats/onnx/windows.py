@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from verydeep.models.weights.formats.chain import Window
+from verydeep.models.weights.formats.chain import NO_PADDING, Padding, Window
 from verydeep.models.weights.formats.onnx.constants import Constants
 from verydeep.models.weights.formats.onnx.nodes import integer, integers, string
-
-Padding = tuple[int, int, int, int]
-"""Rows and columns at the top, left, bottom and right."""
-
-NO_PADDING: Padding = (0, 0, 0, 0)
 
 
 def window(node: Any, kernel: tuple[int, int], before: Padding) -> Window:

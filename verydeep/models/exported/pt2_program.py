@@ -35,7 +35,7 @@ _SIZE = re.compile(
 
 _GUARD = re.compile(
     r"(?:L\['images'\]\.size\(\)\[\d\]|\b(?:and|or|not)\b"
-    r"|(?:torch\.sym_(?:max|min)|Max|Min|Mod|FloorDiv|PythonMod|Eq|Ne)\("
+    r"|(?:torch\.sym_(?:max|min)|[Mm]ax|[Mm]in|Mod|FloorDiv|PythonMod|Eq|Ne)\("
     r"|\d{1,19}\b|\*(?!\*)|[-+/%()<>=!, ])+",
     re.ASCII,
 )

@@ -38,7 +38,7 @@ def rates(scheduler: torch.optim.lr_scheduler.LRScheduler, count: int) -> Iterat
 # ---- restarts ----
 
 
-@pytest.mark.parametrize("name", ["one-cycle", "cosine"])
+@pytest.mark.parametrize("name", ["one-cycle", "cosine", "polynomial"])
 def test_a_curve_begins_again_after_each_restart(name: str) -> None:
     settings = ("training.epochs=9", f"training.schedule={name}")
     whole = make_schedule(recipe(*settings, "training.restarts=[2, 5]"))
@@ -54,8 +54,9 @@ def test_a_curve_begins_again_after_each_restart(name: str) -> None:
 def test_restarts_rise_within_the_training(restarts: str) -> None:
     with pytest.raises(RecipeError, match=r"training\.restarts"):
         recipe(*("training.schedule=cosine", "training.epochs=9", f"training.restarts={restarts}"))
-    with pytest.raises(RecipeError, match=r"plateau"):
-        recipe("training.epochs=9", "training.restarts=[3]")
+    for name in ("plateau", "constant"):
+        with pytest.raises(RecipeError, match=name):
+            recipe("training.epochs=9", "training.restarts=[3]", f"training.schedule={name}")
 
 
 # ---- plateau ----

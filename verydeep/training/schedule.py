@@ -187,6 +187,7 @@ def make_schedule(recipe: Recipe) -> Schedule:
                 training.learning_rate,
                 training.epochs,
                 lambda progress: polynomial(progress, training.power),
+                restarts=training.restarts,
             )
         case "one-cycle":
             return CurveSchedule(

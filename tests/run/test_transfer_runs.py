@@ -140,6 +140,27 @@ def test_a_head_of_three_layers(data: Path, source: Path, tmp_path: Path) -> Non
     assert load_classifier(tmp_path / "run").net.settings()["hidden"] == 128
 
 
+def test_balanced_draws_are_of_maps_of_every_image(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored: list[tuple[int, int]] = []
+    write = MapStore.write
+
+    def look(self: MapStore, view: str, rows: object) -> None:
+        write(self, view, rows)  # type: ignore[arg-type]
+        size = (self.folder / f"{view}.npy").stat().st_size
+        stored.append((int(self.read(view).isnan().sum()), size - self.bytes_per_view))
+
+    data = write_splits(tmp_path / "data", train=6, val=2, test=2)
+    for extra in sorted((data / "train" / "red").iterdir())[1:]:
+        extra.unlink()  # one image of a class, which a balanced epoch draws several times
+    monkeypatch.setattr(MapStore, "write", look)
+    settings = ("data.balance=sampling", "transfer.fine_tune=always", "transfer.strengths=[0.01]")
+    transfer(data, tmp_path / "run", source, *settings)
+    assert stored == [(0, 128)] * 3  # two views, and val
+    assert log(tmp_path / "run")[-1]["epoch"] == 3
+
+
 def test_fewer_views_where_the_disk_has_no_room(data: Path, source: Path, tmp_path: Path) -> None:
     _, said = transfer(
         data, tmp_path / "run", source, "transfer.disk=1e-5", "transfer.fine_tune=never"

@@ -73,6 +73,7 @@ class MapStore:
             for indices, values in rows:
                 maps = values.to("cpu", torch.bfloat16).contiguous().view(torch.uint16).numpy()
                 for index, row in zip(indices.tolist(), maps, strict=True):
+                    assert index in left, f"{index} is no image, or comes twice"
                     file.seek(begin + index * size)
                     file.write(row.tobytes())
                     left.discard(index)

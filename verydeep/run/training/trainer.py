@@ -199,8 +199,17 @@ class Trainer:
             colour_shift=data.colour_shift,
         )
 
-    def crops(self, *, batch: int, micro_batch: int, group: Group | None = None) -> TrainingBatches:
-        """Return augmented crops of the training images, or a process's slices of them."""
+    def crops(
+        self, *, batch: int, micro_batch: int, group: Group | None = None, each_once: bool = False
+    ) -> TrainingBatches:
+        """Return augmented crops of the training images, or a process's slices of them.
+
+        Args:
+            batch: Images per update, over all processes.
+            micro_batch: Images per forward pass, over all processes.
+            group: The processes; None returns all crops.
+            each_once: Whether an epoch has each image once, whatever ``data.balance`` says.
+        """
         group = group or Group()
         data = self.recipe.data
         kind = VolumeBatches if self.net.dimensions == 3 else TrainingBatches
@@ -212,7 +221,7 @@ class Trainer:
             seed=self.recipe.training.seed,
             store=self.scanned.store,
             workers=data.workers,
-            balanced=data.balance == "sampling",
+            balanced=data.balance == "sampling" and not each_once,
             reduced=data.reduced_decoding,
             decode=data.decode,
             drawing=self.task.drawing(self._augmentation),

@@ -118,7 +118,8 @@ class TransferTrainer(Trainer):
         if wanted:
             self._foresee_maps(len(wanted))
         at_once = self.maker.at_once * self.group.size
-        crops = self.crops(batch=at_once, micro_batch=at_once, group=self.group)
+        # A view holds every image once; drawing them by class is left to MapBatches.
+        crops = self.crops(batch=at_once, micro_batch=at_once, group=self.group, each_once=True)
         axes = torch.from_numpy(self.scanned.colours.shift_axes()).to(self.machine.device)
         for view in wanted:
             title = f"maps, view {view + 1} of {self.views}"

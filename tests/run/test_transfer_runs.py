@@ -132,6 +132,38 @@ def test_what_does_not_pay_is_not_kept(data: Path, source: Path, tmp_path: Path)
     assert weights(tmp_path / "run") == weights(tmp_path / "head")
 
 
+@pytest.mark.parametrize(
+    ("keep", "losses", "kept"),
+    [
+        ("best", (1.0, 0.5, 2.0), 2),
+        ("best", (1.0, 1.5, 2.0), 1),
+        ("last", (1.0, 0.5, 2.0), 1),
+        ("last", (1.0, 2.0, 0.5), 3),
+    ],
+)
+def test_the_head_is_compared_with_the_epoch_that_is_kept(
+    keep: str,
+    losses: tuple[float, ...],
+    kept: int,
+    data: Path,
+    source: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = iter(losses)
+    monkeypatch.setattr(
+        "verydeep.run.training.transfer.TransferTrainer._validate",
+        lambda self: {"loss": next(told), "top1_error": 50.0, "top5_error": 0.0},
+    )
+    settings = (f"training.keep={keep}", "plateau.monitor=loss", "transfer.strengths=[0.01]")
+    found, said = transfer(data, tmp_path / "run", source, *settings)
+    assert found["kept_epoch"] == kept
+    kept_head = torch.load(tmp_path / "run" / "checkpoints" / "head.pt", weights_only=True)
+    weight = load_classifier(tmp_path / "run" / "model").net.state_dict()["classifier.fc8.weight"]
+    assert torch.equal(weight, kept_head["classifier.fc8.weight"]) == (kept == 1)
+    assert any("does not pay" in line for line in said) == (kept == 1)
+
+
 def test_a_head_of_three_layers(data: Path, source: Path, tmp_path: Path) -> None:
     found, _ = transfer(
         data, tmp_path / "run", source, "net.hidden=128", "training.learning_rate=0.02"

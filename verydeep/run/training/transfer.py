@@ -270,11 +270,13 @@ class TransferTrainer(Trainer):
         """Log nothing more: most of the time went into the maps."""
 
     def _keep_the_better(self, position: Position) -> None:
-        """Keep the head alone if training more layers did not lower the loss on val."""
-        first, last = position.history[0], position.history[-1]
-        if self.settings.fine_tune != "auto" or not self._head_file.is_file() or first is last:
+        """Keep the head alone unless the epoch that was kept has a lower loss on val."""
+        history, settings = position.history, self.settings
+        if settings.fine_tune != "auto" or not self._head_file.is_file() or len(history) == 1:
             return
-        if last["val_loss"] <= first["val_loss"]:
+        best = self.recipe.training.keep == "best"
+        first, kept = history[0], history[position.best_epoch - 1 if best else -1]
+        if kept is not first and kept["val_loss"] <= first["val_loss"]:
             self.progress.log("training the layers above pays: lower loss on val than the head")
             return
         self.upper.load_state_dict(torch.load(self._head_file, weights_only=True))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +15,7 @@ from tiny import write_splits
 from whole_runs import log, metrics, weights
 
 import verydeep
-from verydeep.errors import InputError, RecipeError
+from verydeep.errors import DataError, InputError, RecipeError
 from verydeep.evaluation.multi_label import MultiLabelResult
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.models.classifier import Classifier, load_classifier
@@ -238,6 +241,79 @@ def test_the_maps_outlive_a_kill_in_the_last_test(
         verydeep.train(data, out=out, resume=True, progress=False)
     assert weights(out) == weights(run)
     assert not (out / "maps").exists()
+
+
+class Vandal(Listening):
+    """Breaks images when a task begins, or stops the program when it ends."""
+
+    def __init__(self, breaks: dict[str, Path], stop_after: str = "") -> None:
+        super().__init__()
+        self.breaks, self.stop_after = breaks, stop_after
+
+    @contextmanager
+    def task(self, title: str, total: int) -> Iterator[Any]:
+        for begun, path in self.breaks.items():
+            if title.startswith(begun):
+                path.write_bytes(b"")
+        with super().task(title, total) as silent:
+            yield silent
+        if title == self.stop_after:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def own_data(data: Path, tmp_path: Path) -> Path:
+    """Return a copy of the data, to break."""
+    return shutil.copytree(data, tmp_path / "data")
+
+
+HEAD = (*SMALL, "transfer.fine_tune=never", "transfer.strengths=[0.01]")
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_images_without_a_map_are_told_of(
+    *, killed: bool, data: Path, own_data: Path, source: Path, tmp_path: Path
+) -> None:
+    broken, other = own_data / "train" / "red" / "03.png", own_data / "val" / "blue" / "01.png"
+    stop = "maps, view 2 of 2" if killed else ""
+    vandal = Vandal({"maps, view 1": broken, "maps of val": other}, stop)
+    out, settings = tmp_path / "run", [*HEAD, f"initialize.source={source}"]
+    settings += ["data.unreadable_limit=0.1"]
+    if killed:
+        with pytest.raises(KeyboardInterrupt):
+            verydeep.train(own_data, "transfer", out, settings=settings, progress=vandal)
+        shutil.copy(data / "train" / "red" / "03.png", broken)  # as it was, but too late
+        vandal = Vandal({"maps of val": other})
+        verydeep.train(own_data, out=out, resume=True, progress=vandal)
+    else:
+        verydeep.train(own_data, "transfer", out, settings=settings, progress=vandal)
+    (listed,) = metrics(out)["unreadable_in_training"]
+    assert "train/red/03.png" in listed
+    assert ("could not be read when its map was computed" in listed) == killed
+    said = [line for line in vandal.lines if line.startswith("unreadable, skipped in training")]
+    assert said == [f"unreadable, skipped in training: {listed}"]
+    left_out = [line for line in vandal.lines if "left out of validation" in line]
+    assert left_out == ["cannot be read and is left out of validation: val/blue/01.png"]
+
+
+def test_too_many_images_without_a_map_stop_a_transfer_until_they_are_back(
+    run: Path, data: Path, own_data: Path, source: Path, tmp_path: Path
+) -> None:
+    broken = own_data / "train" / "red" / "03.png"  # of 24
+    out, settings = tmp_path / "run", [*SMALL, f"initialize.source={source}"]
+    with pytest.raises(DataError, match=r"1 of 24 training images.*(\n.*)*red/03\.png"):
+        verydeep.train(
+            own_data,
+            "transfer",
+            out,
+            settings=settings,
+            progress=Vandal({"maps, view 2": broken}),
+        )
+    assert [path.name for path in (out / "maps").iterdir()] == ["view-00.npy"]
+    shutil.copy(data / "train" / "red" / "03.png", broken)
+    verydeep.train(own_data, out=out, resume=True, progress=False)
+    assert weights(out) == weights(run)
+    assert metrics(out)["unreadable_in_training"] == []
 
 
 @pytest.mark.parametrize(

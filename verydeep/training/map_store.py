@@ -87,6 +87,15 @@ class MapStore:
         stored = np.load(self._path(view), mmap_mode="c", allow_pickle=False)
         return torch.from_numpy(stored).view(torch.bfloat16)
 
+    def missing(self, view: str) -> list[int]:
+        """Return the indices of images without a map in a view."""
+        first: Tensor = self.read(view)[:, 0, 0, 0]
+        return torch.nonzero(first.isnan())[:, 0].tolist()
+
+    def remove(self, view: str) -> None:
+        """Remove a view."""
+        self._path(view).unlink(missing_ok=True)
+
     def _path(self, view: str) -> Path:
         return self.folder / f"{view}.npy"
 

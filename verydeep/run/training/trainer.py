@@ -78,7 +78,9 @@ class Trainer:
     def run(self, *, go_on: bool = False) -> Position:
         """Train to the end, from the start or from the checkpoint."""
         loop = self._loop()
-        if loop.resume(go_on=go_on):
+        resumed = loop.resume(go_on=go_on)
+        self._record_found(loop.position)
+        if resumed:
             self.progress.log(
                 f"resuming after {plural(loop.position.epoch, 'epoch')} and "
                 f"{plural(loop.position.step, 'update')}"
@@ -111,6 +113,9 @@ class Trainer:
 
     def _begin(self, loop: Loop) -> None:
         """Prepare a run that starts; nothing to do for a whole net."""
+
+    def _record_found(self, position: Position) -> None:
+        """Record what was found before the loop; nothing for a whole net."""
 
     def _foresee(self, loop: Loop) -> None:
         """Log the estimated time of the remaining epochs, if any."""
@@ -236,12 +241,16 @@ class Trainer:
     def _validate(self) -> Mapping[str, float]:
         measured: Mapping[str, float]
         measured, unreadable = self.task.validate(self.model(), self.progress)
-        for name in unreadable:
+        self._report_unreadable(unreadable)
+        return measured
+
+    def _report_unreadable(self, names: tuple[str, ...]) -> None:
+        """Report images of val that cannot be read, unless they were in the last report."""
+        for name in names:
             if name not in self.unreadable:
                 where = printable(name)
                 self.progress.log(f"cannot be read and is left out of validation: {where}")
-        self.unreadable = unreadable
-        return measured
+        self.unreadable = names
 
     def _save_model(self, row: dict[str, Any]) -> None:
         kept = {k: value for k, value in row.items() if k == "epoch" or k.startswith("val_")}

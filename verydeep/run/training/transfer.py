@@ -14,12 +14,14 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from verydeep.data.dataset import relative_name
 from verydeep.data.pipeline.batches import Batches
 from verydeep.data.samples import Samples
 from verydeep.errors import DataError, plural
 from verydeep.nets.halves import UpperHalf
 from verydeep.run.training.frozen_maps import MapMaker
 from verydeep.run.training.machine_settings import all_at_once
+from verydeep.run.training.missing_maps import MissingMaps
 from verydeep.run.training.tasks.classifier import ClassifierTask
 from verydeep.run.training.trainer import Trainer
 from verydeep.system.durations import in_words
@@ -32,6 +34,7 @@ from verydeep.training.head_loss import Rows
 from verydeep.training.linear_head import LinearHead, fit_linear_head, set_linear_head
 from verydeep.training.loop import Loop
 from verydeep.training.map_store import MapBatches, MapStore, averages
+from verydeep.training.unreadable import UnreadableImages
 
 VAL = "val"
 HEAD = "head.pt"
@@ -70,6 +73,11 @@ class TransferTrainer(Trainer):
         folder, shape = self.run_folder.maps, self.maker.shape()
         self.store = MapStore(folder, len(self.scanned.samples), shape)
         self.val_store = MapStore(folder, len(self.val), shape)
+        self.missing = MissingMaps(
+            self.store,
+            self.scanned.samples.paths,
+            UnreadableImages(self.group, self.recipe.data.unreadable_limit, self.progress),
+        )
         self.views = self._affordable_views()
 
     @property
@@ -115,6 +123,10 @@ class TransferTrainer(Trainer):
         """Compute the views that are not stored yet; all processes share the images."""
         wanted = [view for view in range(self.views) if not self.store.has(_view(view))]
         wanted, has_val = self.group.broadcast((wanted, self.val_store.has(VAL)))
+        if not has_checkpoint(self.run_folder.checkpoints):  # which has those of its views
+            for view in range(self.views):
+                if view not in wanted:
+                    self.missing.note(_view(view))
         if wanted:
             self._foresee_maps(len(wanted))
         at_once = self.maker.at_once * self.group.size
@@ -125,10 +137,22 @@ class TransferTrainer(Trainer):
             title = f"maps, view {view + 1} of {self.views}"
             with self.progress.task(title, self._share_of(self.store)) as task:
                 self._store(self.store, _view(view), self.maker.of_view(crops, view, axes, task))
+            self.missing.note(_view(view))
         if not has_val:
             with self.progress.task("maps of val", self._share_of(self.val_store)) as task:
                 self._store(self.val_store, VAL, self._rows_of_val(task))
         self.group.wait_for_all()  # for the files to be complete
+        self._report_unreadable(
+            tuple(
+                relative_name(self.val[index].path, self.task.dataset.root)
+                for index in self.val_store.missing(VAL)
+            )
+        )
+
+    def _record_found(self, position: Position) -> None:
+        """Record the training images without a map."""
+        new = [fault for fault in self.missing.faults if fault not in position.unreadable]
+        position.unreadable += new
 
     def _share_of(self, store: MapStore) -> int:
         """Return about how many images of a store a process computes."""

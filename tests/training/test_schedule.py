@@ -101,6 +101,31 @@ def test_a_schedule_goes_on_from_its_state(values: list[float], cut: int) -> Non
     assert (second.rate(30), second.drops) == (whole.rate(30), whole.drops)
 
 
+@given(
+    values=st.lists(st.sampled_from([1.0, 2.0, 3.0]), min_size=1, max_size=30),
+    cut=st.integers(1, 30),
+)
+def test_a_schedule_that_has_not_ended_goes_on_as_it_was(values: list[float], cut: int) -> None:
+    whole, first = (make_schedule(recipe("plateau.patience=3")) for _ in range(2))
+    for epoch, value in enumerate(values, start=1):
+        ends = (whole.end_epoch(value), first.end_epoch(value))
+        assert ends[0] == ends[1]
+        if ends[0]:
+            return
+        if epoch == cut:
+            first.go_on()  # as after a ceiling
+        assert (first.state(), first.rate(epoch)) == (whole.state(), whole.rate(epoch))
+
+
+def test_an_ended_plateau_waits_once_more_at_the_lowest_rate() -> None:
+    schedule = make_schedule(recipe("plateau.patience=2", "plateau.drops=1"))
+    assert [schedule.end_epoch(1.0) is not None for _ in range(5)] == [False] * 4 + [True]
+    rate = schedule.rate(5)
+    schedule.go_on()
+    assert [schedule.end_epoch(1.0) is not None for _ in range(2)] == [False, True]
+    assert schedule.rate(7) == rate
+
+
 # ---- curves ----
 
 

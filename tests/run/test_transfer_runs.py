@@ -25,7 +25,10 @@ from verydeep.nets.initialize import initialize
 from verydeep.nets.registry import build
 from verydeep.recipe.recipe import load_recipe
 from verydeep.run.training.net_and_optimizer import make_optimizer
+from verydeep.run.training.tasks.classification import ClassificationTask
+from verydeep.run.training.tasks.multi_label import MultiLabelTask
 from verydeep.run.training.transfer_settings import hint_at_transfer
+from verydeep.training.label_objective import MultiLabel
 from verydeep.training.map_store import MapStore
 
 SMALL = (
@@ -194,6 +197,32 @@ def test_balanced_draws_are_of_maps_of_every_image(
     transfer(data, tmp_path / "run", source, *settings)
     assert stored == [(0, 128)] * 3  # two views, and val
     assert log(tmp_path / "run")[-1]["epoch"] == 3
+
+
+@pytest.mark.parametrize("balance", ["none", "weights", "sampling"])
+def test_the_head_has_the_weights_of_the_recipe(balance: str, data: Path) -> None:
+    dataset = verydeep.read_dataset(data)
+    samples = dataset.split("train")[:11]  # 8 of the first class and 3 of the second
+    recipe = load_recipe("transfer", [f"data.balance={balance}"])
+    found = ClassificationTask(recipe, dataset).head_loss(samples).class_weights
+    if balance == "none":
+        assert found is None
+    else:
+        assert found is not None
+        assert found.tolist()[:2] == pytest.approx([11 / 3 / 8, 11 / 3 / 3])
+
+
+def test_the_head_of_several_labels_has_the_weights_of_the_recipe(stripes: Path) -> None:
+    dataset = verydeep.read_dataset(stripes)
+    samples = dataset.split("train")
+    for balance in ("none", "weights"):
+        task = MultiLabelTask(load_recipe("transfer", [f"data.balance={balance}"]), dataset)
+        found, expected = task.head_loss(samples).positive_weights, task.objective(samples)
+        assert isinstance(expected, MultiLabel)
+        assert (found is None) == (balance == "none")
+        if found is not None:
+            assert expected.positive_weights is not None
+            assert torch.equal(found, expected.positive_weights)
 
 
 def test_fewer_views_where_the_disk_has_no_room(data: Path, source: Path, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ class HeadLoss(ABC):
 
     @abstractmethod
     def losses(self, scores: Tensor, labels: Tensor) -> Tensor:
-        """Return the loss of every row, (M,), in nats."""
+        """Return the weighted loss of every row, (M,), in nats."""
 
     @abstractmethod
     def wrong(self, scores: Tensor, labels: Tensor) -> Tensor:
@@ -90,15 +90,17 @@ class HeadLoss(ABC):
         """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OneClass(HeadLoss):
     """Softmax and cross-entropy; one class per image.
 
     Attributes:
         num_classes: K.
+        class_weights: Weight of each class, (K,); None for equal weights.
     """
 
     num_classes: int
+    class_weights: Tensor | None = None
     error = "error"
 
     @property
@@ -107,8 +109,10 @@ class OneClass(HeadLoss):
         return self.num_classes
 
     def losses(self, scores: Tensor, labels: Tensor) -> Tensor:
-        """Return −log probability of the true class."""
-        return F.cross_entropy(scores, labels, reduction="none")
+        """Return −log probability of the true class, times the weight of the class."""
+        losses = F.cross_entropy(scores, labels, reduction="none")
+        weights = self.class_weights
+        return losses if weights is None else losses * weights.to(losses)[labels]
 
     def wrong(self, scores: Tensor, labels: Tensor) -> Tensor:
         """Return whether the likeliest class is wrong."""
@@ -137,9 +141,11 @@ class SeveralLabels(HeadLoss):
 
     Attributes:
         table: Ones for the classes of each label set, else zeros, uint8 (L, K).
+        positive_weights: Weight of the loss where a class is present, (K,); None for ones.
     """
 
     table: Tensor
+    positive_weights: Tensor | None = None
     error = "share of wrong label sets"
 
     @property
@@ -154,8 +160,13 @@ class SeveralLabels(HeadLoss):
 
     def losses(self, scores: Tensor, labels: Tensor) -> Tensor:
         """Return the binary cross-entropy, averaged over the classes."""
-        truth = self.table[labels].to(scores)
-        return F.binary_cross_entropy_with_logits(scores, truth, reduction="none").mean(1)
+        truth, weights = self.table[labels].to(scores), self.positive_weights
+        return F.binary_cross_entropy_with_logits(
+            scores,
+            truth,
+            pos_weight=None if weights is None else weights.to(scores),
+            reduction="none",
+        ).mean(1)
 
     def wrong(self, scores: Tensor, labels: Tensor) -> Tensor:
         """Return whether the set of classes with a probability of at least 0.5 is wrong."""

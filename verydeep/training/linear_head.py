@@ -31,7 +31,7 @@ class StrengthTrial:
 
     Attributes:
         strength: Factor on half of the squared weights.
-        loss: Mean loss of held-out rows, in nats.
+        loss: Mean weighted loss of held-out rows, in nats.
         error: Held-out rows with a wrong answer, in percent.
     """
 

@@ -59,7 +59,7 @@ class TransferTrainer(Trainer):
         super().__post_init__()
         assert self.recipe.transfer is not None
         self.settings = self.recipe.transfer
-        self.loss = cast(ClassifierTask, self.task).head_loss()
+        self.loss = cast(ClassifierTask, self.task).head_loss(self.scanned.samples)
         if has_checkpoint(self.run_folder.checkpoints):
             # The source of the lower half may be gone; the kept model has it too.
             kept = self.task.load(self.run_folder.model).net

@@ -128,6 +128,15 @@ def test_few_images_get_a_head_alone(
     assert not any("the head alone" in line for line in said)
 
 
+def test_one_image_per_class_is_enough_for_a_head(source: Path, tmp_path: Path) -> None:
+    data = write_splits(tmp_path / "data", train=1, val=1, test=1)
+    settings = ("transfer.fine_tune=never", "transfer.views=1")
+    found, said = transfer(data, tmp_path / "run", source, *settings)
+    assert found["stopped_because"] == "the head is fitted"
+    (told,) = (line for line in said if line.startswith("head: penalty"))
+    assert told.startswith("head: penalty 0.003, the middle one")
+
+
 def test_what_does_not_pay_is_not_kept(data: Path, source: Path, tmp_path: Path) -> None:
     # At this rate the layers forget what the head relies on.
     found, said = transfer(data, tmp_path / "run", source, "training.learning_rate=3")

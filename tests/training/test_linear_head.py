@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -112,6 +114,41 @@ def test_the_head_of_averages_is_that_of_every_position() -> None:
 def test_a_class_of_two_images_still_has_folds() -> None:
     given = rows(images=6, views=1)
     assert fit_linear_head(given, OneClass(3), [1e-2, 1e-1], folds=5).trials
+
+
+def few_rows(*counts: int, views: int = 1) -> Rows:
+    """Return rows of classes with so many images each."""
+    labels = torch.tensor([label for label, count in enumerate(counts) for _ in range(count)])
+    values = torch.randn(views * len(labels), 4, generator=torch.Generator().manual_seed(0))
+    return Rows(values, labels.repeat(views), torch.arange(len(labels)).repeat(views))
+
+
+@pytest.mark.parametrize("views", [1, 3])
+def test_a_single_image_of_each_class_has_no_cross_validation(views: int) -> None:
+    head = fit_linear_head(few_rows(1, 1, 1, views=views), OneClass(3), [3e-2, 1e-3, 1e-2])
+    assert (head.trials, head.strength) == ((), 1e-2)
+    alone = Rows(torch.ones(2, 4), torch.zeros(2).long(), torch.zeros(2).long())
+    labelled = SeveralLabels(torch.tensor([[1, 0]], dtype=torch.uint8))
+    assert fit_linear_head(alone, labelled, [1e-2, 1e-1]).trials == ()
+
+
+@pytest.mark.parametrize("views", [1, 2])
+@pytest.mark.parametrize("counts", [(1, 6, 4), (0, 5, 1, 3), (4, 3, 0), (2, 1)])
+def test_the_only_image_of_a_class_is_never_held_out(counts: tuple[int, ...], views: int) -> None:
+    given, several = few_rows(*counts, views=views), [n for n in counts if n > 1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cuts = list(OneClass(len(counts)).cuts(given, 5, seed=0))
+    assert len(cuts) == min(5, *several)
+    tested = torch.cat([held for _, held in cuts])
+    rare = {label for label, count in enumerate(counts) if count == 1}
+    expected = [row for row, label in enumerate(given.labels.tolist()) if label not in rare]
+    assert sorted(tested.tolist()) == expected
+    for kept, held in cuts:
+        assert sorted([*kept.tolist(), *held.tolist()]) == list(range(len(given.labels)))
+        assert not set(given.images[kept].tolist()) & set(given.images[held].tolist())
+        # Every class is fitted, so that every held-out answer can be right.
+        assert set(given.labels[kept].tolist()) == set(given.labels.tolist())
 
 
 def labelled_rows(

@@ -73,6 +73,8 @@ class HeadLoss(ABC):
     def cuts(self, rows: Rows, folds: int, seed: int) -> Iterator[Cut]:
         """Yield cuts of the rows, each image's views on one side, every class on both if possible.
 
+        There are none if no cut could tell a good fit from a bad one.
+
         Args:
             rows: The rows.
             folds: Number of folds; fewer if a class has fewer images.
@@ -119,12 +121,19 @@ class OneClass(HeadLoss):
         return scores.argmax(1) != labels
 
     def cuts(self, rows: Rows, folds: int, seed: int) -> Iterator[Cut]:
-        """Yield cuts by image, stratified by class."""
-        first = np.unique(rows.images.numpy(), return_index=True)[1]
-        fewest = int(np.bincount(rows.labels.numpy()[first]).clip(1).min())
-        cut = StratifiedGroupKFold(max(2, min(folds, fewest)), shuffle=True, random_state=seed)
-        for kept, held in cut.split(rows.values, rows.labels, rows.images):
-            yield torch.from_numpy(kept), torch.from_numpy(held)
+        """Yield cuts by image, stratified by class; the only image of a class is always kept."""
+        labels, images = rows.labels.numpy(), rows.images.numpy()
+        first = np.unique(images, return_index=True)[1]
+        counts = np.bincount(labels[first], minlength=self.num_classes)
+        several = np.flatnonzero(counts[labels] > 1)
+        if not len(several):
+            return
+        fewest = int(counts[counts > 1].min())
+        cut = StratifiedGroupKFold(min(folds, fewest), shuffle=True, random_state=seed)
+        for _, places in cut.split(several, labels[several], images[several]):
+            held = np.zeros(len(labels), bool)
+            held[several[places]] = True
+            yield torch.from_numpy(np.flatnonzero(~held)), torch.from_numpy(np.flatnonzero(held))
 
     def figures(self, scores: Tensor, labels: Tensor, group: Group) -> dict[str, Any] | None:
         """Return loss, top-1 and top-5 error."""
@@ -177,6 +186,8 @@ class SeveralLabels(HeadLoss):
         images, first, place = np.unique(
             rows.images.numpy(), return_index=True, return_inverse=True
         )
+        if len(images) < 2:
+            return
         truth = self.table[rows.labels[torch.from_numpy(first)]].bool().numpy()
         counts = truth.sum(0)
         fewest = int(counts[counts > 0].min(initial=len(images)))

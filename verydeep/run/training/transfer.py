@@ -237,6 +237,11 @@ class TransferTrainer(Trainer):
                 f"head: penalty {head.strength:g} of {len(head.trials)}, cross-validated "
                 f"{self.loss.error} {best.error:.1f} %, loss {best.loss:.3f}"
             )
+        elif len(self.settings.strengths) > 1:
+            self.progress.log(
+                f"head: penalty {head.strength:g}, the middle one of transfer.strengths: without "
+                "two images of any class there is no cross-validation"
+            )
 
     def _rows(self) -> Rows:
         """Return the averages of the last map over all views, of which each makes a share."""

@@ -34,7 +34,7 @@ def go_on(data: Path, run: Path, *settings: str) -> tuple[dict[str, Any], list[s
     return found, said.lines
 
 
-@pytest.mark.parametrize("schedule", ["one-cycle", "cosine"])
+@pytest.mark.parametrize("schedule", ["one-cycle", "cosine", "polynomial"])
 def test_a_finished_curve_trains_on_as_one_with_a_restart(
     schedule: str, data: Path, tmp_path: Path
 ) -> None:
@@ -48,6 +48,18 @@ def test_a_finished_curve_trains_on_as_one_with_a_restart(
     assert ours["weights"] == theirs["weights"]
     assert ours["log"] == theirs["log"]
     assert (metrics(run)["epochs"], metrics(run)["kept_epoch"]) == (5, 5)
+
+
+def test_a_constant_rate_goes_on_as_if_planned_longer(data: Path, tmp_path: Path) -> None:
+    settings = (*QUICK, "training.schedule=constant")
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    run_here(data, whole, *settings, "training.epochs=3")
+    run_here(data, run, *settings, "training.epochs=2")
+    run_here(data, run, "training.epochs=3", resume=True)
+    ours, theirs = result(run), result(whole)
+    assert ours["recipe"] == theirs["recipe"]
+    assert ours["weights"] == theirs["weights"]
+    assert metrics(run)["epochs"] == 3
 
 
 def test_training_on_that_is_cut_short_goes_on_the_same(data: Path, tmp_path: Path) -> None:

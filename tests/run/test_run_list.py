@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from tiny import Outcome
 
+from verydeep.recipe.recipe import load_recipe
+from verydeep.training.run_folder import RunFolder
 from verydeep.training.run_list import list_runs
 
 Program = Callable[..., Outcome]
@@ -52,6 +54,25 @@ def test_every_run_is_listed_the_best_first(runs: Path) -> None:
     assert (unfinished.epochs, unfinished.split) == (20, "val")
     assert "metrics.json" in str(cut.fault)
     assert all(one.date.startswith("20") for one in found[:4])
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings", "error", "measure"),
+    [
+        ("paper", {}, "top1_error", "top-1"),
+        ("localization", {"initialize.source": "a"}, "localization_error", "localization"),
+        ("paper", {"data.task": "multi-label"}, "map_error", "mAP"),
+    ],
+)
+def test_an_unfinished_run_of_any_task_has_its_best_validation_error(
+    recipe: str, settings: dict[str, str], error: str, measure: str, tmp_path: Path
+) -> None:
+    RunFolder(tmp_path).write_recipe(load_recipe(recipe, settings))
+    rows = [{"epoch": n, "val_loss": n, f"val_{error}": 41.0 - n} for n in (1, 2)]
+    RunFolder(tmp_path).write_lines("log.jsonl", rows)
+    (found,) = list_runs(tmp_path)
+    assert (found.state, found.epochs, found.measure) == ("unfinished", 2, measure)
+    assert (found.error, found.split) == (39.0, "val")
 
 
 def test_the_program_lists_them(runs: Path, verydeep: Program) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +15,7 @@ from tiny import write_splits
 from whole_runs import log, metrics, weights
 
 import verydeep
-from verydeep.errors import InputError, RecipeError
+from verydeep.errors import DataError, InputError, RecipeError
 from verydeep.evaluation.multi_label import MultiLabelResult
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.models.classifier import Classifier, load_classifier
@@ -22,7 +25,10 @@ from verydeep.nets.initialize import initialize
 from verydeep.nets.registry import build
 from verydeep.recipe.recipe import load_recipe
 from verydeep.run.training.net_and_optimizer import make_optimizer
+from verydeep.run.training.tasks.classification import ClassificationTask
+from verydeep.run.training.tasks.multi_label import MultiLabelTask
 from verydeep.run.training.transfer_settings import hint_at_transfer
+from verydeep.training.label_objective import MultiLabel
 from verydeep.training.map_store import MapStore
 
 SMALL = (
@@ -122,6 +128,15 @@ def test_few_images_get_a_head_alone(
     assert not any("the head alone" in line for line in said)
 
 
+def test_one_image_per_class_is_enough_for_a_head(source: Path, tmp_path: Path) -> None:
+    data = write_splits(tmp_path / "data", train=1, val=1, test=1)
+    settings = ("transfer.fine_tune=never", "transfer.views=1")
+    found, said = transfer(data, tmp_path / "run", source, *settings)
+    assert found["stopped_because"] == "the head is fitted"
+    (told,) = (line for line in said if line.startswith("head: penalty"))
+    assert told.startswith("head: penalty 0.003, the middle one")
+
+
 def test_what_does_not_pay_is_not_kept(data: Path, source: Path, tmp_path: Path) -> None:
     # At this rate the layers forget what the head relies on.
     found, said = transfer(data, tmp_path / "run", source, "training.learning_rate=3")
@@ -132,12 +147,91 @@ def test_what_does_not_pay_is_not_kept(data: Path, source: Path, tmp_path: Path)
     assert weights(tmp_path / "run") == weights(tmp_path / "head")
 
 
+@pytest.mark.parametrize(
+    ("keep", "losses", "kept"),
+    [
+        ("best", (1.0, 0.5, 2.0), 2),
+        ("best", (1.0, 1.5, 2.0), 1),
+        ("last", (1.0, 0.5, 2.0), 1),
+        ("last", (1.0, 2.0, 0.5), 3),
+    ],
+)
+def test_the_head_is_compared_with_the_epoch_that_is_kept(
+    keep: str,
+    losses: tuple[float, ...],
+    kept: int,
+    data: Path,
+    source: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = iter(losses)
+    monkeypatch.setattr(
+        "verydeep.run.training.transfer.TransferTrainer._validate",
+        lambda self: {"loss": next(told), "top1_error": 50.0, "top5_error": 0.0},
+    )
+    settings = (f"training.keep={keep}", "plateau.monitor=loss", "transfer.strengths=[0.01]")
+    found, said = transfer(data, tmp_path / "run", source, *settings)
+    assert found["kept_epoch"] == kept
+    kept_head = torch.load(tmp_path / "run" / "checkpoints" / "head.pt", weights_only=True)
+    weight = load_classifier(tmp_path / "run" / "model").net.state_dict()["classifier.fc8.weight"]
+    assert torch.equal(weight, kept_head["classifier.fc8.weight"]) == (kept == 1)
+    assert any("does not pay" in line for line in said) == (kept == 1)
+
+
 def test_a_head_of_three_layers(data: Path, source: Path, tmp_path: Path) -> None:
     found, _ = transfer(
         data, tmp_path / "run", source, "net.hidden=128", "training.learning_rate=0.02"
     )
     assert found["epochs"] == 3
     assert load_classifier(tmp_path / "run").net.settings()["hidden"] == 128
+
+
+def test_balanced_draws_are_of_maps_of_every_image(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored: list[tuple[int, int]] = []
+    write = MapStore.write
+
+    def look(self: MapStore, view: str, rows: object) -> None:
+        write(self, view, rows)  # type: ignore[arg-type]
+        size = (self.folder / f"{view}.npy").stat().st_size
+        stored.append((int(self.read(view).isnan().sum()), size - self.bytes_per_view))
+
+    data = write_splits(tmp_path / "data", train=6, val=2, test=2)
+    for extra in sorted((data / "train" / "red").iterdir())[1:]:
+        extra.unlink()  # one image of a class, which a balanced epoch draws several times
+    monkeypatch.setattr(MapStore, "write", look)
+    settings = ("data.balance=sampling", "transfer.fine_tune=always", "transfer.strengths=[0.01]")
+    transfer(data, tmp_path / "run", source, *settings)
+    assert stored == [(0, 128)] * 3  # two views, and val
+    assert log(tmp_path / "run")[-1]["epoch"] == 3
+
+
+@pytest.mark.parametrize("balance", ["none", "weights", "sampling"])
+def test_the_head_has_the_weights_of_the_recipe(balance: str, data: Path) -> None:
+    dataset = verydeep.read_dataset(data)
+    samples = dataset.split("train")[:11]  # 8 of the first class and 3 of the second
+    recipe = load_recipe("transfer", [f"data.balance={balance}"])
+    found = ClassificationTask(recipe, dataset).head_loss(samples).class_weights
+    if balance == "none":
+        assert found is None
+    else:
+        assert found is not None
+        assert found.tolist()[:2] == pytest.approx([11 / 3 / 8, 11 / 3 / 3])
+
+
+def test_the_head_of_several_labels_has_the_weights_of_the_recipe(stripes: Path) -> None:
+    dataset = verydeep.read_dataset(stripes)
+    samples = dataset.split("train")
+    for balance in ("none", "weights"):
+        task = MultiLabelTask(load_recipe("transfer", [f"data.balance={balance}"]), dataset)
+        found, expected = task.head_loss(samples).positive_weights, task.objective(samples)
+        assert isinstance(expected, MultiLabel)
+        assert (found is None) == (balance == "none")
+        if found is not None:
+            assert expected.positive_weights is not None
+            assert torch.equal(found, expected.positive_weights)
 
 
 def test_fewer_views_where_the_disk_has_no_room(data: Path, source: Path, tmp_path: Path) -> None:
@@ -185,6 +279,79 @@ def test_the_maps_outlive_a_kill_in_the_last_test(
         verydeep.train(data, out=out, resume=True, progress=False)
     assert weights(out) == weights(run)
     assert not (out / "maps").exists()
+
+
+class Vandal(Listening):
+    """Breaks images when a task begins, or stops the program when it ends."""
+
+    def __init__(self, breaks: dict[str, Path], stop_after: str = "") -> None:
+        super().__init__()
+        self.breaks, self.stop_after = breaks, stop_after
+
+    @contextmanager
+    def task(self, title: str, total: int) -> Iterator[Any]:
+        for begun, path in self.breaks.items():
+            if title.startswith(begun):
+                path.write_bytes(b"")
+        with super().task(title, total) as silent:
+            yield silent
+        if title == self.stop_after:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def own_data(data: Path, tmp_path: Path) -> Path:
+    """Return a copy of the data, to break."""
+    return shutil.copytree(data, tmp_path / "data")
+
+
+HEAD = (*SMALL, "transfer.fine_tune=never", "transfer.strengths=[0.01]")
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_images_without_a_map_are_told_of(
+    *, killed: bool, data: Path, own_data: Path, source: Path, tmp_path: Path
+) -> None:
+    broken, other = own_data / "train" / "red" / "03.png", own_data / "val" / "blue" / "01.png"
+    stop = "maps, view 2 of 2" if killed else ""
+    vandal = Vandal({"maps, view 1": broken, "maps of val": other}, stop)
+    out, settings = tmp_path / "run", [*HEAD, f"initialize.source={source}"]
+    settings += ["data.unreadable_limit=0.1"]
+    if killed:
+        with pytest.raises(KeyboardInterrupt):
+            verydeep.train(own_data, "transfer", out, settings=settings, progress=vandal)
+        shutil.copy(data / "train" / "red" / "03.png", broken)  # as it was, but too late
+        vandal = Vandal({"maps of val": other})
+        verydeep.train(own_data, out=out, resume=True, progress=vandal)
+    else:
+        verydeep.train(own_data, "transfer", out, settings=settings, progress=vandal)
+    (listed,) = metrics(out)["unreadable_in_training"]
+    assert "train/red/03.png" in listed
+    assert ("could not be read when its map was computed" in listed) == killed
+    said = [line for line in vandal.lines if line.startswith("unreadable, skipped in training")]
+    assert said == [f"unreadable, skipped in training: {listed}"]
+    left_out = [line for line in vandal.lines if "left out of validation" in line]
+    assert left_out == ["cannot be read and is left out of validation: val/blue/01.png"]
+
+
+def test_too_many_images_without_a_map_stop_a_transfer_until_they_are_back(
+    run: Path, data: Path, own_data: Path, source: Path, tmp_path: Path
+) -> None:
+    broken = own_data / "train" / "red" / "03.png"  # of 24
+    out, settings = tmp_path / "run", [*SMALL, f"initialize.source={source}"]
+    with pytest.raises(DataError, match=r"1 of 24 training images.*(\n.*)*red/03\.png"):
+        verydeep.train(
+            own_data,
+            "transfer",
+            out,
+            settings=settings,
+            progress=Vandal({"maps, view 2": broken}),
+        )
+    assert [path.name for path in (out / "maps").iterdir()] == ["view-00.npy"]
+    shutil.copy(data / "train" / "red" / "03.png", broken)
+    verydeep.train(own_data, out=out, resume=True, progress=False)
+    assert weights(out) == weights(run)
+    assert metrics(out)["unreadable_in_training"] == []
 
 
 @pytest.mark.parametrize(

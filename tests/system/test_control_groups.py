@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from verydeep.system import control_groups, device
-from verydeep.system.control_groups import core_limit, memory_left
+from verydeep.system.control_groups import core_limit, memory_left, memory_limit
 
 GIB = 2**30
 
@@ -56,6 +56,7 @@ def test_the_groups_around_count_as_well(groups: Path) -> None:
     files |= {"slurm/job_7/step_0/cpu.max": "max 100000", "slurm/job_7/cpu.max": "50000 100000"}
     write(groups, "0::/slurm/job_7/step_0\n", files)
     assert memory_left() == 2 * GIB
+    assert memory_limit() == 4 * GIB
     assert core_limit() == 1
 
 
@@ -87,17 +88,21 @@ def test_no_limit(groups: Path) -> None:
     write(groups, own, files)
     assert core_limit() is None
     assert memory_left() is None
+    assert memory_limit() is None
 
 
 def test_the_smaller_of_machine_and_container_counts(
     groups: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(device.os, "sched_getaffinity", lambda pid: {*range(64)})
-    free = device.available_memory(torch.device("cpu"))
+    cpu = torch.device("cpu")
+    free, everything = device.available_memory(cpu), device.total_memory(cpu)
     assert device.machine_cores() == 64
     write(groups, "0::/\n", {"cpu.max": "200000 100000", **memory(7, 2, 0)})
     assert device.machine_cores() == 2
-    assert device.available_memory(torch.device("cpu")) == 5 < free
+    assert device.available_memory(cpu) == 5 < free
+    assert device.total_memory(cpu) == 7
     write(groups, "0::/\n", {"cpu.max": "6500000 100000", **memory(2**59, 0, 0)})
     assert device.machine_cores() == 64
-    assert device.available_memory(torch.device("cpu")) > 5
+    assert device.available_memory(cpu) > 5
+    assert device.total_memory(cpu) == everything

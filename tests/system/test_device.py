@@ -15,6 +15,7 @@ from tiny import strict_json
 
 from verydeep.errors import InputError
 from verydeep.system import device as runtime
+from verydeep.system.control_groups import memory_limit
 from verydeep.system.device import (
     Machine,
     available_memory,
@@ -22,6 +23,7 @@ from verydeep.system.device import (
     describe_environment,
     multiplies_bf16,
     processor_features,
+    total_memory,
     usable_cores,
 )
 from verydeep.system.group.membership import Membership, being
@@ -107,7 +109,15 @@ def test_autocast_multiplies_in_the_precision(precision: str, dtype: torch.dtype
 @LINUX
 def test_free_memory_is_some_of_all_memory() -> None:
     everything = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    assert 0 < available_memory(CPU) <= everything
+    assert 0 < available_memory(CPU) <= total_memory(CPU) <= everything
+
+
+@LINUX
+def test_all_memory_is_that_of_the_system_or_less() -> None:
+    everything = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limit = memory_limit()
+    expected = everything if limit is None else min(everything, limit)
+    assert total_memory(CPU) == pytest.approx(expected, rel=0.01)
 
 
 @LINUX

@@ -15,6 +15,8 @@ from loop_parts import (
     make_net,
 )
 
+from verydeep.training.loop import Loop
+
 
 def test_a_checkpoint_is_written_within_an_epoch_when_it_is_time(tmp_path: Path) -> None:
     found = []
@@ -93,3 +95,45 @@ def test_a_loop_goes_on_bit_for_bit(cut: int, schedule: str, tmp_path: Path) -> 
     assert [json.loads(line)["train_loss"] for line in log] == [
         row["train_loss"] for row in whole.position.history
     ]
+
+
+def ended(folder: Path, *losses: float, epochs: int) -> Loop:
+    """Return a loop of a plateau schedule that has run to its end."""
+    loop = make_loop(folder, *PLATEAU, validate=Validation(*losses), epochs=epochs)
+    loop.run()
+    return loop
+
+
+PLATEAU = ("plateau.patience=3", "plateau.drops=1", "training.learning_rate=1e-6")
+
+
+def test_more_epochs_after_a_ceiling_are_those_of_a_longer_training(tmp_path: Path) -> None:
+    losses = (1.0, 2.0, 2.0, 2.0, 0.5, 2.0, 2.0)
+    whole = ended(tmp_path / "whole", *losses, epochs=7)
+    ended(tmp_path / "run", *losses, epochs=3)  # one epoch before a drop
+    more = make_loop(tmp_path / "run", *PLATEAU, validate=Validation(*losses[3:]), epochs=7)
+    assert more.resume(go_on=True)
+    more.run()
+    assert more.schedule.state() == whole.schedule.state()
+    ours, theirs = (loop.position.history for loop in (more, whole))
+    assert [row["learning_rate"] for row in ours] == [row["learning_rate"] for row in theirs]
+    assert [row["train_loss"] for row in ours] == [row["train_loss"] for row in theirs]
+
+
+def test_an_ended_loop_of_more_epochs_goes_on_without_being_told_to(tmp_path: Path) -> None:
+    # The word to go on is lost if the program is killed before it has saved a checkpoint.
+    first = ended(tmp_path, 1.0, epochs=9)
+    assert first.position.epoch == 7  # three epochs, a drop, three epochs more
+    again = make_loop(tmp_path, *PLATEAU, validate=Validation(2.0), epochs=9)
+    assert again.resume()
+    again.run()
+    assert again.position.epoch == 7
+    more = make_loop(tmp_path, *PLATEAU, validate=Validation(2.0), epochs=20)
+    assert more.resume()
+    more.run()
+    assert more.position.epoch == 10
+    assert more.position.stopped_because == first.position.stopped_because
+    last = make_loop(tmp_path, *PLATEAU, validate=Validation(2.0), epochs=20)
+    assert last.resume()
+    last.run()
+    assert last.position.epoch == 10

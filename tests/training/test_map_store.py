@@ -25,6 +25,17 @@ def test_maps_come_back_in_bfloat16_whatever_the_order(tmp_path: Path) -> None:
     assert not (tmp_path / "maps").exists()
 
 
+@pytest.mark.parametrize("indices", [[0, 5], [-1], [1, 1]])
+def test_a_row_beyond_the_images_or_twice_is_never_written(
+    indices: list[int], tmp_path: Path
+) -> None:
+    store = MapStore(tmp_path, 5, (1, 1, 1))
+    rows = (torch.tensor(indices), torch.zeros(len(indices), 1, 1, 1))
+    with pytest.raises(AssertionError, match="no image, or comes twice"):
+        store.write("a", [rows])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_view_that_fails_leaves_nothing(tmp_path: Path) -> None:
     store = MapStore(tmp_path, 2, (1, 1, 1))
 

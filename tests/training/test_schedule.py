@@ -38,7 +38,7 @@ def rates(scheduler: torch.optim.lr_scheduler.LRScheduler, count: int) -> Iterat
 # ---- restarts ----
 
 
-@pytest.mark.parametrize("name", ["one-cycle", "cosine"])
+@pytest.mark.parametrize("name", ["one-cycle", "cosine", "polynomial"])
 def test_a_curve_begins_again_after_each_restart(name: str) -> None:
     settings = ("training.epochs=9", f"training.schedule={name}")
     whole = make_schedule(recipe(*settings, "training.restarts=[2, 5]"))
@@ -54,8 +54,9 @@ def test_a_curve_begins_again_after_each_restart(name: str) -> None:
 def test_restarts_rise_within_the_training(restarts: str) -> None:
     with pytest.raises(RecipeError, match=r"training\.restarts"):
         recipe(*("training.schedule=cosine", "training.epochs=9", f"training.restarts={restarts}"))
-    with pytest.raises(RecipeError, match=r"plateau"):
-        recipe("training.epochs=9", "training.restarts=[3]")
+    for name in ("plateau", "constant"):
+        with pytest.raises(RecipeError, match=name):
+            recipe("training.epochs=9", "training.restarts=[3]", f"training.schedule={name}")
 
 
 # ---- plateau ----
@@ -98,6 +99,31 @@ def test_a_schedule_goes_on_from_its_state(values: list[float], cut: int) -> Non
     assert begin + [second.end_epoch(value) for value in values[cut:]] == ends
     assert second.state() == whole.state()
     assert (second.rate(30), second.drops) == (whole.rate(30), whole.drops)
+
+
+@given(
+    values=st.lists(st.sampled_from([1.0, 2.0, 3.0]), min_size=1, max_size=30),
+    cut=st.integers(1, 30),
+)
+def test_a_schedule_that_has_not_ended_goes_on_as_it_was(values: list[float], cut: int) -> None:
+    whole, first = (make_schedule(recipe("plateau.patience=3")) for _ in range(2))
+    for epoch, value in enumerate(values, start=1):
+        ends = (whole.end_epoch(value), first.end_epoch(value))
+        assert ends[0] == ends[1]
+        if ends[0]:
+            return
+        if epoch == cut:
+            first.go_on()  # as after a ceiling
+        assert (first.state(), first.rate(epoch)) == (whole.state(), whole.rate(epoch))
+
+
+def test_an_ended_plateau_waits_once_more_at_the_lowest_rate() -> None:
+    schedule = make_schedule(recipe("plateau.patience=2", "plateau.drops=1"))
+    assert [schedule.end_epoch(1.0) is not None for _ in range(5)] == [False] * 4 + [True]
+    rate = schedule.rate(5)
+    schedule.go_on()
+    assert [schedule.end_epoch(1.0) is not None for _ in range(2)] == [False, True]
+    assert schedule.rate(7) == rate
 
 
 # ---- curves ----

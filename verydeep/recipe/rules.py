@@ -38,9 +38,9 @@ def impossible_combinations(recipe: Recipe) -> Iterator[str]:
             f"training.restarts: must rise between 0 and training.epochs ({training.epochs}), got "
             f"{list(training.restarts)} instead"
         )
-    if training.restarts and training.schedule not in ("one-cycle", "cosine"):
+    if training.restarts and training.schedule in ("plateau", "constant"):
         yield (
-            "training.restarts: is for the schedules one-cycle and cosine, got "
+            "training.restarts: is for the schedules one-cycle, cosine and polynomial, got "
             f"{list(training.restarts)} with {training.schedule}"
         )
     if data.cache == "device" and data.workers:

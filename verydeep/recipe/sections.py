@@ -296,7 +296,7 @@ class Training(Section):
     warmup: float = Field(0.25, ge=0, lt=1, description="share of one-cycle that rises")
     epochs: int = Field(74, ge=1, description="ceiling; schedules other than plateau end here")
     restarts: tuple[int, ...] = Field(
-        (), description="epochs after which a one-cycle or cosine begins again"
+        (), description="epochs after which a one-cycle, cosine or polynomial begins again"
     )
     keep: Literal["auto", "best", "last"] = Field(
         "auto",

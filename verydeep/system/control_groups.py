@@ -38,6 +38,12 @@ def memory_left() -> int | None:
     return min(left) if left else None
 
 
+def memory_limit() -> int | None:
+    """Return the memory that the process may take in all, in bytes; None without a limit."""
+    limits = [limit for limit, _ in _memory()]
+    return min(limits) if limits else None
+
+
 def _quotas() -> Iterator[float]:
     """Yield the limits of processor time, in cores."""
     for folder in _groups("cpu"):

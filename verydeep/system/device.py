@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from verydeep.errors import InputError
-from verydeep.system.control_groups import core_limit, memory_left
+from verydeep.system.control_groups import core_limit, memory_left, memory_limit
 from verydeep.system.engine_names import AUTO, FOREIGN, KINDS, TORCH, check_engine, check_precision
 from verydeep.system.group.membership import Membership, membership
 from verydeep.system.option_names import option
@@ -162,14 +162,32 @@ def available_memory(device: torch.device) -> int:
         import torch
 
         return torch.cuda.mem_get_info(device)[0]
-    left = memory_left()
+    return _smaller(_memory_line("MemAvailable"), memory_left())
+
+
+def total_memory(device: torch.device) -> int:
+    """Return all memory of the device in bytes, used or not; 4 GiB if unknown.
+
+    In a container it is what the container may take.
+    """
+    if device.type == "cuda":
+        import torch
+
+        return torch.cuda.mem_get_info(device)[1]
+    return _smaller(_memory_line("MemTotal"), memory_limit())
+
+
+def _memory_line(name: str) -> int | None:
+    """Return a line of Linux's table of the memory, in bytes; None elsewhere."""
     try:
-        text = Path("/proc/meminfo").read_text()
-        kilobytes = next(line for line in text.splitlines() if line.startswith("MemAvailable"))
-        free = int(kilobytes.split()[1]) * 1024
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith(name)).split()[1]) * 1024
     except (OSError, StopIteration):
-        return 4 * 2**30 if left is None else left
-    return free if left is None else min(free, left)
+        return None
+
+
+def _smaller(*known: int | None) -> int:
+    return min((size for size in known if size is not None), default=4 * 2**30)
 
 
 def usable_cores(place: Membership | None = None) -> int:

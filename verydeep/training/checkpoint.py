@@ -62,6 +62,7 @@ class Position:
         history: One row per epoch, as in ``log.jsonl``.
         unreadable: Names and reasons of images that failed during training.
         stopped_because: Reason for the end of training; None if unfinished.
+        ended_of: Maximum number of epochs when training ended; None if unfinished.
         kept_epoch: Epoch whose model was kept, if another than the usual rule says.
     """
 
@@ -73,7 +74,13 @@ class Position:
     history: list[dict[str, Any]] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     stopped_because: str | None = None
+    ended_of: int | None = None
     kept_epoch: int | None = None
+
+    def end(self, because: str | None, epochs: int) -> None:
+        """Note why a training of at most so many epochs has ended; None if it goes on."""
+        self.stopped_because = because
+        self.ended_of = None if because is None else epochs
 
 
 def has_checkpoint(folder: Path) -> bool:

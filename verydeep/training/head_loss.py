@@ -63,7 +63,7 @@ class HeadLoss(ABC):
 
     @abstractmethod
     def losses(self, scores: Tensor, labels: Tensor) -> Tensor:
-        """Return the loss of every row, (M,), in nats."""
+        """Return the weighted loss of every row, (M,), in nats."""
 
     @abstractmethod
     def wrong(self, scores: Tensor, labels: Tensor) -> Tensor:
@@ -72,6 +72,8 @@ class HeadLoss(ABC):
     @abstractmethod
     def cuts(self, rows: Rows, folds: int, seed: int) -> Iterator[Cut]:
         """Yield cuts of the rows, each image's views on one side, every class on both if possible.
+
+        There are none if no cut could tell a good fit from a bad one.
 
         Args:
             rows: The rows.
@@ -90,15 +92,17 @@ class HeadLoss(ABC):
         """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OneClass(HeadLoss):
     """Softmax and cross-entropy; one class per image.
 
     Attributes:
         num_classes: K.
+        class_weights: Weight of each class, (K,); None for equal weights.
     """
 
     num_classes: int
+    class_weights: Tensor | None = None
     error = "error"
 
     @property
@@ -107,20 +111,29 @@ class OneClass(HeadLoss):
         return self.num_classes
 
     def losses(self, scores: Tensor, labels: Tensor) -> Tensor:
-        """Return −log probability of the true class."""
-        return F.cross_entropy(scores, labels, reduction="none")
+        """Return −log probability of the true class, times the weight of the class."""
+        losses = F.cross_entropy(scores, labels, reduction="none")
+        weights = self.class_weights
+        return losses if weights is None else losses * weights.to(losses)[labels]
 
     def wrong(self, scores: Tensor, labels: Tensor) -> Tensor:
         """Return whether the likeliest class is wrong."""
         return scores.argmax(1) != labels
 
     def cuts(self, rows: Rows, folds: int, seed: int) -> Iterator[Cut]:
-        """Yield cuts by image, stratified by class."""
-        first = np.unique(rows.images.numpy(), return_index=True)[1]
-        fewest = int(np.bincount(rows.labels.numpy()[first]).clip(1).min())
-        cut = StratifiedGroupKFold(max(2, min(folds, fewest)), shuffle=True, random_state=seed)
-        for kept, held in cut.split(rows.values, rows.labels, rows.images):
-            yield torch.from_numpy(kept), torch.from_numpy(held)
+        """Yield cuts by image, stratified by class; the only image of a class is always kept."""
+        labels, images = rows.labels.numpy(), rows.images.numpy()
+        first = np.unique(images, return_index=True)[1]
+        counts = np.bincount(labels[first], minlength=self.num_classes)
+        several = np.flatnonzero(counts[labels] > 1)
+        if not len(several):
+            return
+        fewest = int(counts[counts > 1].min())
+        cut = StratifiedGroupKFold(min(folds, fewest), shuffle=True, random_state=seed)
+        for _, places in cut.split(several, labels[several], images[several]):
+            held = np.zeros(len(labels), bool)
+            held[several[places]] = True
+            yield torch.from_numpy(np.flatnonzero(~held)), torch.from_numpy(np.flatnonzero(held))
 
     def figures(self, scores: Tensor, labels: Tensor, group: Group) -> dict[str, Any] | None:
         """Return loss, top-1 and top-5 error."""
@@ -137,9 +150,11 @@ class SeveralLabels(HeadLoss):
 
     Attributes:
         table: Ones for the classes of each label set, else zeros, uint8 (L, K).
+        positive_weights: Weight of the loss where a class is present, (K,); None for ones.
     """
 
     table: Tensor
+    positive_weights: Tensor | None = None
     error = "share of wrong label sets"
 
     @property
@@ -154,8 +169,13 @@ class SeveralLabels(HeadLoss):
 
     def losses(self, scores: Tensor, labels: Tensor) -> Tensor:
         """Return the binary cross-entropy, averaged over the classes."""
-        truth = self.table[labels].to(scores)
-        return F.binary_cross_entropy_with_logits(scores, truth, reduction="none").mean(1)
+        truth, weights = self.table[labels].to(scores), self.positive_weights
+        return F.binary_cross_entropy_with_logits(
+            scores,
+            truth,
+            pos_weight=None if weights is None else weights.to(scores),
+            reduction="none",
+        ).mean(1)
 
     def wrong(self, scores: Tensor, labels: Tensor) -> Tensor:
         """Return whether the set of classes with a probability of at least 0.5 is wrong."""
@@ -166,6 +186,8 @@ class SeveralLabels(HeadLoss):
         images, first, place = np.unique(
             rows.images.numpy(), return_index=True, return_inverse=True
         )
+        if len(images) < 2:
+            return
         truth = self.table[rows.labels[torch.from_numpy(first)]].bool().numpy()
         counts = truth.sum(0)
         fewest = int(counts[counts > 0].min(initial=len(images)))

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from verydeep.training.head_loss import HeadLoss, Rows
+from verydeep.training.head_loss import Cut, HeadLoss, Rows
 
 STEPS = 200
 """Maximum number of L-BFGS steps of a fit."""
@@ -31,7 +31,7 @@ class StrengthTrial:
 
     Attributes:
         strength: Factor on half of the squared weights.
-        loss: Mean loss of held-out rows, in nats.
+        loss: Mean weighted loss of held-out rows, in nats.
         error: Held-out rows with a wrong answer, in percent.
     """
 
@@ -48,7 +48,8 @@ class LinearHead:
         weight: float32 (K, D).
         bias: float32 (K,).
         strength: Penalty that it was fitted with.
-        trials: Cross-validation of every candidate; empty for a single one.
+        trials: Cross-validation of every candidate; empty for a single one, and where the images
+            are too few for it.
     """
 
     weight: Tensor
@@ -72,7 +73,8 @@ def fit_linear_head(
 ) -> LinearHead:
     """Fit a linear layer with the penalty of the lowest cross-validated loss.
 
-    Folds are drawn by image and class, so that no image is fitted and held out in two views.
+    Folds are drawn by image and class, so that no image is fitted and held out in two views. If no
+    class has two images, nothing can be held out: the middle one of the penalties is taken.
 
     Args:
         rows: Averaged maps.
@@ -84,7 +86,10 @@ def fit_linear_head(
     """
     if len(strengths) == 1:
         return _fit(rows, loss, strengths[0])
-    trials = tuple(_cross_validated(rows, loss, strengths, folds, seed, progress))
+    cuts = list(loss.cuts(rows, folds, seed))
+    if not cuts:
+        return _fit(rows, loss, sorted(strengths)[len(strengths) // 2])
+    trials = tuple(_cross_validated(rows, loss, strengths, cuts, progress))
     best = min(trials, key=lambda trial: trial.loss)
     fitted = _fit(rows, loss, best.strength)
     return LinearHead(fitted.weight, fitted.bias, best.strength, trials)
@@ -106,11 +111,9 @@ def _cross_validated(
     rows: Rows,
     loss: HeadLoss,
     strengths: Sequence[float],
-    folds: int,
-    seed: int,
+    cuts: Sequence[Cut],
     progress: Callable[[int], None],
 ) -> Iterator[StrengthTrial]:
-    cuts = list(loss.cuts(rows, folds, seed))
     done = 0
     for strength in strengths:
         total, wrong, count = 0.0, 0, 0

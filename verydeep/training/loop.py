@@ -117,8 +117,11 @@ class Loop:
     def resume(self, *, go_on: bool = False) -> bool:
         """Load the checkpoint in the run folder; return whether there was one.
 
+        A training that has ended goes on if it may have more epochs now than when it ended.
+
         Args:
-            go_on: Whether to train up to the maximum of epochs even if the schedule has ended.
+            go_on: Whether to go on anyway: checkpoints of earlier versions do not tell of how many
+                epochs the end was.
         """
         rank = self.group.rank
         checkpoint = load_checkpoint(
@@ -131,8 +134,9 @@ class Loop:
         state, self.position = checkpoint
         self.schedule.restore(state)
         ended = self.position.stopped_because == ceiling(self.position.epoch)
-        if self.position.epoch < self.epochs and (go_on or ended):
-            self.position.stopped_because = None
+        more = self.epochs > (self.position.ended_of or self.epochs)
+        if self.position.epoch < self.epochs and (go_on or ended or more):
+            self.position.end(None, self.epochs)
             self.schedule.go_on()
         self._write_log()
         return True
@@ -272,7 +276,7 @@ class Loop:
 
     def end(self, because: str) -> None:
         """End the training."""
-        self.position.stopped_because = because
+        self.position.end(because, self.epochs)
         self.save()
 
     def _record(self, rate: float) -> None:
@@ -324,7 +328,7 @@ class Loop:
         stop, state = self.group.broadcast((stop, self.schedule.state()))
         if not self.group.first:
             self.schedule.restore(state)
-        self.position.stopped_because = stop
+        self.position.end(stop, self.epochs)
 
     def save(self) -> None:
         """Write a checkpoint.

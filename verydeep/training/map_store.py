@@ -73,6 +73,7 @@ class MapStore:
             for indices, values in rows:
                 maps = values.to("cpu", torch.bfloat16).contiguous().view(torch.uint16).numpy()
                 for index, row in zip(indices.tolist(), maps, strict=True):
+                    assert index in left, f"{index} is no image, or comes twice"
                     file.seek(begin + index * size)
                     file.write(row.tobytes())
                     left.discard(index)
@@ -85,6 +86,15 @@ class MapStore:
         """Return the maps of a view, bfloat16 (N, C, h, w), mapped from the file."""
         stored = np.load(self._path(view), mmap_mode="c", allow_pickle=False)
         return torch.from_numpy(stored).view(torch.bfloat16)
+
+    def missing(self, view: str) -> list[int]:
+        """Return the indices of images without a map in a view."""
+        first: Tensor = self.read(view)[:, 0, 0, 0]
+        return torch.nonzero(first.isnan())[:, 0].tolist()
+
+    def remove(self, view: str) -> None:
+        """Remove a view."""
+        self._path(view).unlink(missing_ok=True)
 
     def _path(self, view: str) -> Path:
         return self.folder / f"{view}.npy"

@@ -107,7 +107,7 @@ class RunFolder:
 
     def _clear(self) -> None:
         # Runs in subfolders have their own locks and clean up themselves.
-        for folder in (self.path, self.checkpoints, self.model):
+        for folder in (self.path, self.checkpoints, self.model, self.maps):
             clear_temporaries(folder)
 
     def _check(self, *, resume: bool) -> None:

@@ -18,6 +18,10 @@ DEPTH = 3
 """Search depth in levels of subfolders."""
 
 
+NAMES = {"top-1": "top1", "localization": "localization", "mAP": "map"}
+"""Beginning of the keys of an error in metrics and logs, by kind of error."""
+
+
 @dataclass(frozen=True)
 class RunSummary:
     """Summary of a run.
@@ -118,8 +122,8 @@ def _read(run: Path, recipe: dict[str, Any], date: str) -> RunSummary:
     if metrics.is_file():
         return _finished(_json(metrics), common)
     rows = _rows(run / "log.jsonl")
-    keys = ("val_top1_error", "val_map_error")
-    errors = [float(row[key]) for row in rows for key in keys if key in row]
+    key = f"val_{NAMES[common['measure']]}_error"
+    errors = [float(row[key]) for row in rows if key in row]
     best = min(errors, default=None)
     return RunSummary(**common, state="unfinished", epochs=len(rows), error=best, split="val")
 
@@ -133,7 +137,7 @@ def _measure(recipe: dict[str, Any]) -> str:
 def _finished(metrics: dict[str, Any], common: dict[str, Any]) -> RunSummary:
     if common["measure"] == "mAP":
         metrics = {**metrics, **_as_error(metrics)}
-    name = {"top-1": "top1", "localization": "localization", "mAP": "map"}[common["measure"]]
+    name = NAMES[common["measure"]]
     low, high = metrics[f"{name}_interval"]
     return RunSummary(
         **common,

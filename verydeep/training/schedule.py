@@ -30,7 +30,7 @@ class Schedule(Protocol):
         """Return the length of the warm-up, in epochs."""
 
     def go_on(self) -> None:
-        """Continue after the schedule has ended."""
+        """Continue if the schedule has ended; change nothing if training ended otherwise."""
 
     def end_epoch(self, value: float) -> str | None:
         """Record an epoch's validation value; return the reason if training ends, else None."""
@@ -65,8 +65,9 @@ class PlateauSchedule:
         return 0.0
 
     def go_on(self) -> None:
-        """Restart the last plateau at the lowest rate."""
-        self.plateau = replace(self.plateau, waited=0, ended=False)
+        """Restart the last plateau at the lowest rate, if it has ended."""
+        if self.plateau.ended:
+            self.plateau = replace(self.plateau, waited=0, ended=False)
 
     def end_epoch(self, value: float) -> str | None:
         """Record an epoch's validation value."""
@@ -187,6 +188,7 @@ def make_schedule(recipe: Recipe) -> Schedule:
                 training.learning_rate,
                 training.epochs,
                 lambda progress: polynomial(progress, training.power),
+                restarts=training.restarts,
             )
         case "one-cycle":
             return CurveSchedule(

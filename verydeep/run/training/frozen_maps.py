@@ -107,12 +107,13 @@ class MapMaker:
     ) -> Rows:
         """Yield the maps of the central crops of images at a scale."""
         found: list[TestPicture] = []
-        for picture in TestPictures(images, (scale,), workers):
-            found.append(picture)
-            if len(found) == self.at_once:
-                yield self._of_centers(found)
-                found = []
-            task.update(picture.index + 1)
+        with closing(iter(TestPictures(images, (scale,), workers))) as pictures:
+            for picture in pictures:
+                found.append(picture)
+                if len(found) == self.at_once:
+                    yield self._of_centers(found)
+                    found = []
+                task.update(picture.index + 1)
         if found:
             yield self._of_centers(found)
 

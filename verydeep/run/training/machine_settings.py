@@ -112,8 +112,11 @@ def _micro_batch(recipe: Recipe, machine: Machine, group: Group) -> int:
     sizes, batch = anatomy_of(recipe.net.settings), recipe.training.batch
     # Processes on GPUs have one each; on CPUs they may share the memory.
     sharing = group.size if machine.device.type == "cpu" else 1
-    own = fitting_micro_batch(sizes, -(-batch // group.size), machine, sharing=sharing)
-    return min(batch, own * group.size) if recipe.net.norm == "batch" else own
+    together = recipe.net.norm == "batch"  # the result depends on the number
+    own = fitting_micro_batch(
+        sizes, -(-batch // group.size), machine, sharing=sharing, steady=together
+    )
+    return min(batch, own * group.size) if together else own
 
 
 def all_at_once(recipe: Recipe, group: Group) -> int:
@@ -126,6 +129,18 @@ def all_at_once(recipe: Recipe, group: Group) -> int:
     assert recipe.training.micro_batch is not None
     together = recipe.net.norm == "batch"
     return recipe.training.micro_batch * (1 if together else group.size)
+
+
+def say_small_moments(given: Recipe, settled: Recipe, progress: Progress) -> None:
+    """Tell that moments are those of a part of a batch, where this was decided by the memory."""
+    together, batch = settled.training.micro_batch, settled.training.batch
+    decided = given.training.micro_batch is None and settled.net.norm == "batch"
+    if decided and together is not None and together < batch:
+        progress.log(
+            f"batch normalisation measures {plural(together, 'image')} at a time, not the {batch} "
+            "of an update, which may not fit in the memory; "
+            f"{setting('training.micro_batch', batch)} tries it"
+        )
 
 
 def describe_updates(recipe: Recipe, machine: Machine, group: Group) -> str:

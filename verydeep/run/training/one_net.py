@@ -22,6 +22,7 @@ from verydeep.run.training.machine_settings import (
     bounded,
     describe_updates,
     say_few_updates,
+    say_small_moments,
     settle,
     suit_dimensions,
     suit_machine,
@@ -131,7 +132,9 @@ def _settled(
     if not resumed:
         recipe = suit_task(recipe, dataset)
         recipe = suit_dimensions(inherit_transfer(recipe, dataset), dataset)
-    recipe = settle(recipe, machine, group, dataset.sizes["train"])
+    given = recipe
+    recipe = settle(given, machine, group, dataset.sizes["train"])
+    say_small_moments(given, recipe, progress)
     report_balance(dataset, recipe, progress)
     if dataset.stream is not None:
         recipe = settle_stream(recipe, dataset.stream, group)

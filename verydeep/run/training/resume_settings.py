@@ -12,6 +12,9 @@ from verydeep.training.run_folder import RunFolder
 
 EPOCHS, WORKERS = "training.epochs", "data.workers"
 
+WITHOUT_AN_END = ("plateau", "constant")
+"""Schedules whose rate does not depend on the number of epochs."""
+
 Said = Mapping[str, Mapping[str, Any]]
 """Given settings, by section and key."""
 
@@ -20,8 +23,8 @@ def extend(run: RunFolder, said: Said, progress: Progress) -> bool:
     """Extend a run to more epochs if requested; return whether it continues training.
 
     Write the new number of epochs to the run's recipe. A learning-rate curve runs to its original
-    end and then restarts; the plateau schedule continues. Report and ignore any other setting in
-    ``said`` that differs from the run's.
+    end and then restarts; the plateau schedule and a constant rate continue. Report and ignore any
+    other setting in ``said`` that differs from the run's.
 
     Args:
         run: A started run, possibly finished.
@@ -41,16 +44,17 @@ def extend(run: RunFolder, said: Said, progress: Progress) -> bool:
             "resumed run can only be given more"
         )
         return False
+    longer = _longer(recipe, wanted)  # before anything is changed: it may be invalid
     progress.log(f"{run.path} trains on to epoch {wanted}: {_how(recipe, wanted)}")
     # Metrics mark a finished run. If interrupted between these two steps, it is only tested again.
     run.unfinish()
-    run.write_recipe(_longer(recipe, wanted))
+    run.write_recipe(longer)
     return True
 
 
 def _longer(recipe: Recipe, wanted: int) -> Recipe:
     training = recipe.training
-    if training.schedule == "plateau":
+    if training.schedule in WITHOUT_AN_END:
         return recipe.replace(training__epochs=wanted)
     restarts = [*training.restarts, training.epochs]
     return recipe.replace(training__epochs=wanted, training__restarts=restarts)
@@ -58,7 +62,7 @@ def _longer(recipe: Recipe, wanted: int) -> Recipe:
 
 def _how(recipe: Recipe, wanted: int) -> str:
     planned = recipe.training.epochs
-    if recipe.training.schedule == "plateau":
+    if recipe.training.schedule in WITHOUT_AN_END:
         return "the learning rate goes on from where it stands"
     cycle = f"epochs {planned + 1} to {wanted} are a new {recipe.training.schedule} cycle"
     return f"{cycle}, from the weights of epoch {planned}"

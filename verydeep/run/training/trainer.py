@@ -78,7 +78,9 @@ class Trainer:
     def run(self, *, go_on: bool = False) -> Position:
         """Train to the end, from the start or from the checkpoint."""
         loop = self._loop()
-        if loop.resume(go_on=go_on):
+        resumed = loop.resume(go_on=go_on)
+        self._record_found(loop.position)
+        if resumed:
             self.progress.log(
                 f"resuming after {plural(loop.position.epoch, 'epoch')} and "
                 f"{plural(loop.position.step, 'update')}"
@@ -111,6 +113,9 @@ class Trainer:
 
     def _begin(self, loop: Loop) -> None:
         """Prepare a run that starts; nothing to do for a whole net."""
+
+    def _record_found(self, position: Position) -> None:
+        """Record what was found before the loop; nothing for a whole net."""
 
     def _foresee(self, loop: Loop) -> None:
         """Log the estimated time of the remaining epochs, if any."""
@@ -199,8 +204,17 @@ class Trainer:
             colour_shift=data.colour_shift,
         )
 
-    def crops(self, *, batch: int, micro_batch: int, group: Group | None = None) -> TrainingBatches:
-        """Return augmented crops of the training images, or a process's slices of them."""
+    def crops(
+        self, *, batch: int, micro_batch: int, group: Group | None = None, each_once: bool = False
+    ) -> TrainingBatches:
+        """Return augmented crops of the training images, or a process's slices of them.
+
+        Args:
+            batch: Images per update, over all processes.
+            micro_batch: Images per forward pass, over all processes.
+            group: The processes; None returns all crops.
+            each_once: Whether an epoch has each image once, whatever ``data.balance`` says.
+        """
         group = group or Group()
         data = self.recipe.data
         kind = VolumeBatches if self.net.dimensions == 3 else TrainingBatches
@@ -212,7 +226,7 @@ class Trainer:
             seed=self.recipe.training.seed,
             store=self.scanned.store,
             workers=data.workers,
-            balanced=data.balance == "sampling",
+            balanced=data.balance == "sampling" and not each_once,
             reduced=data.reduced_decoding,
             decode=data.decode,
             drawing=self.task.drawing(self._augmentation),
@@ -227,12 +241,16 @@ class Trainer:
     def _validate(self) -> Mapping[str, float]:
         measured: Mapping[str, float]
         measured, unreadable = self.task.validate(self.model(), self.progress)
-        for name in unreadable:
+        self._report_unreadable(unreadable)
+        return measured
+
+    def _report_unreadable(self, names: tuple[str, ...]) -> None:
+        """Report images of val that cannot be read, unless they were in the last report."""
+        for name in names:
             if name not in self.unreadable:
                 where = printable(name)
                 self.progress.log(f"cannot be read and is left out of validation: {where}")
-        self.unreadable = unreadable
-        return measured
+        self.unreadable = names
 
     def _save_model(self, row: dict[str, Any]) -> None:
         kept = {k: value for k, value in row.items() if k == "epoch" or k.startswith("val_")}

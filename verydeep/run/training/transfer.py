@@ -14,12 +14,14 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from verydeep.data.dataset import relative_name
 from verydeep.data.pipeline.batches import Batches
 from verydeep.data.samples import Samples
 from verydeep.errors import DataError, plural
 from verydeep.nets.halves import UpperHalf
 from verydeep.run.training.frozen_maps import MapMaker
 from verydeep.run.training.machine_settings import all_at_once
+from verydeep.run.training.missing_maps import MissingMaps
 from verydeep.run.training.tasks.classifier import ClassifierTask
 from verydeep.run.training.trainer import Trainer
 from verydeep.system.durations import in_words
@@ -32,6 +34,7 @@ from verydeep.training.head_loss import Rows
 from verydeep.training.linear_head import LinearHead, fit_linear_head, set_linear_head
 from verydeep.training.loop import Loop
 from verydeep.training.map_store import MapBatches, MapStore, averages
+from verydeep.training.unreadable import UnreadableImages
 
 VAL = "val"
 HEAD = "head.pt"
@@ -56,7 +59,7 @@ class TransferTrainer(Trainer):
         super().__post_init__()
         assert self.recipe.transfer is not None
         self.settings = self.recipe.transfer
-        self.loss = cast(ClassifierTask, self.task).head_loss()
+        self.loss = cast(ClassifierTask, self.task).head_loss(self.scanned.samples)
         if has_checkpoint(self.run_folder.checkpoints):
             # The source of the lower half may be gone; the kept model has it too.
             kept = self.task.load(self.run_folder.model).net
@@ -70,6 +73,11 @@ class TransferTrainer(Trainer):
         folder, shape = self.run_folder.maps, self.maker.shape()
         self.store = MapStore(folder, len(self.scanned.samples), shape)
         self.val_store = MapStore(folder, len(self.val), shape)
+        self.missing = MissingMaps(
+            self.store,
+            self.scanned.samples.paths,
+            UnreadableImages(self.group, self.recipe.data.unreadable_limit, self.progress),
+        )
         self.views = self._affordable_views()
 
     @property
@@ -115,19 +123,36 @@ class TransferTrainer(Trainer):
         """Compute the views that are not stored yet; all processes share the images."""
         wanted = [view for view in range(self.views) if not self.store.has(_view(view))]
         wanted, has_val = self.group.broadcast((wanted, self.val_store.has(VAL)))
+        if not has_checkpoint(self.run_folder.checkpoints):  # which has those of its views
+            for view in range(self.views):
+                if view not in wanted:
+                    self.missing.note(_view(view))
         if wanted:
             self._foresee_maps(len(wanted))
         at_once = self.maker.at_once * self.group.size
-        crops = self.crops(batch=at_once, micro_batch=at_once, group=self.group)
+        # A view holds every image once; drawing them by class is left to MapBatches.
+        crops = self.crops(batch=at_once, micro_batch=at_once, group=self.group, each_once=True)
         axes = torch.from_numpy(self.scanned.colours.shift_axes()).to(self.machine.device)
         for view in wanted:
             title = f"maps, view {view + 1} of {self.views}"
             with self.progress.task(title, self._share_of(self.store)) as task:
                 self._store(self.store, _view(view), self.maker.of_view(crops, view, axes, task))
+            self.missing.note(_view(view))
         if not has_val:
             with self.progress.task("maps of val", self._share_of(self.val_store)) as task:
                 self._store(self.val_store, VAL, self._rows_of_val(task))
         self.group.wait_for_all()  # for the files to be complete
+        self._report_unreadable(
+            tuple(
+                relative_name(self.val[index].path, self.task.dataset.root)
+                for index in self.val_store.missing(VAL)
+            )
+        )
+
+    def _record_found(self, position: Position) -> None:
+        """Record the training images without a map."""
+        new = [fault for fault in self.missing.faults if fault not in position.unreadable]
+        position.unreadable += new
 
     def _share_of(self, store: MapStore) -> int:
         """Return about how many images of a store a process computes."""
@@ -212,6 +237,11 @@ class TransferTrainer(Trainer):
                 f"head: penalty {head.strength:g} of {len(head.trials)}, cross-validated "
                 f"{self.loss.error} {best.error:.1f} %, loss {best.loss:.3f}"
             )
+        elif len(self.settings.strengths) > 1:
+            self.progress.log(
+                f"head: penalty {head.strength:g}, the middle one of transfer.strengths: without "
+                "two images of any class there is no cross-validation"
+            )
 
     def _rows(self) -> Rows:
         """Return the averages of the last map over all views, of which each makes a share."""
@@ -269,11 +299,13 @@ class TransferTrainer(Trainer):
         """Log nothing more: most of the time went into the maps."""
 
     def _keep_the_better(self, position: Position) -> None:
-        """Keep the head alone if training more layers did not lower the loss on val."""
-        first, last = position.history[0], position.history[-1]
-        if self.settings.fine_tune != "auto" or not self._head_file.is_file() or first is last:
+        """Keep the head alone unless the epoch that was kept has a lower loss on val."""
+        history, settings = position.history, self.settings
+        if settings.fine_tune != "auto" or not self._head_file.is_file() or len(history) == 1:
             return
-        if last["val_loss"] <= first["val_loss"]:
+        best = self.recipe.training.keep == "best"
+        first, kept = history[0], history[position.best_epoch - 1 if best else -1]
+        if kept is not first and kept["val_loss"] <= first["val_loss"]:
             self.progress.log("training the layers above pays: lower loss on val than the head")
             return
         self.upper.load_state_dict(torch.load(self._head_file, weights_only=True))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from verydeep.data.pipeline.balance import weights_of_counts
 from verydeep.data.samples import Sample, Samples
@@ -31,19 +32,24 @@ class ClassificationTask(ClassifierTask):
 
     def objective(self, samples: Sequence[Sample]) -> Objective:
         """Return the recipe's loss with its label smoothing and class weights."""
-        weights = None
-        if self.recipe.data.balance == "weights":
-            counts = np.bincount(Samples.of(samples).labels, minlength=self.outputs)
-            if self.dataset.stream is not None:
-                counts = np.array(self.dataset.stream.counts)
-            weights = torch.tensor(weights_of_counts(counts))
+        weights = self._class_weights(samples) if self.recipe.data.balance == "weights" else None
         squared = self.recipe.training.loss == "squared-error"
         kind = SquaredError if squared else Classification
         return kind(self.outputs, self.recipe.training.label_smoothing, weights)
 
-    def head_loss(self) -> OneClass:
-        """Return softmax and cross-entropy."""
-        return OneClass(self.outputs)
+    def head_loss(self, samples: Sequence[Sample]) -> OneClass:
+        """Return softmax and cross-entropy with class weights.
+
+        The head is fitted to every image once. Weights are what balanced sampling is on average.
+        """
+        balanced = self.recipe.data.balance != "none"
+        return OneClass(self.outputs, self._class_weights(samples) if balanced else None)
+
+    def _class_weights(self, samples: Sequence[Sample]) -> Tensor:
+        counts = np.bincount(Samples.of(samples).labels, minlength=self.outputs)
+        if self.dataset.stream is not None:
+            counts = np.array(self.dataset.stream.counts)
+        return torch.tensor(weights_of_counts(counts))
 
     def model(self, parts: Parts) -> Classifier:
         """Return a classifier."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 from verydeep.data.pipeline.augment import Augmentation
 from verydeep.data.pipeline.colour_statistics import ColourStatistics
 from verydeep.data.pipeline.crop_policy import AnyCrop, Drawing
-from verydeep.data.samples import Samples
+from verydeep.data.samples import Sample, Samples
 from verydeep.evaluation.joint_tests import Circumstances, Test
 from verydeep.evaluation.protocol import ProtocolName, TestProtocol
 from verydeep.evaluation.workload import pixels_to_see, shapes_vary
@@ -92,5 +92,5 @@ class ClassifierTask(TrainingTask[Classifier]):
         }
 
     @abstractmethod
-    def head_loss(self) -> HeadLoss:
-        """Return what the head of a transfer learns."""
+    def head_loss(self, samples: Sequence[Sample]) -> HeadLoss:
+        """Return what the head of a transfer learns from training images."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from verydeep.data.pipeline.balance import positive_weights
 from verydeep.data.samples import Sample, Samples
@@ -38,19 +39,22 @@ class MultiLabelTask(ClassifierTask):
 
     def objective(self, samples: Sequence[Sample]) -> Objective:
         """Return the binary cross-entropy with the recipe's label smoothing and weights."""
+        table, weights = self._table_and_weights(samples)
+        return MultiLabel(table, self.recipe.training.label_smoothing, weights)
+
+    def head_loss(self, samples: Sequence[Sample]) -> SeveralLabels:
+        """Return sigmoid and binary cross-entropy with the recipe's weights."""
+        return SeveralLabels(*self._table_and_weights(samples))
+
+    def _table_and_weights(self, samples: Sequence[Sample]) -> tuple[Tensor, Tensor | None]:
+        """Return the classes of label sets, uint8 (L, K), and the weights of presence, (K,)."""
         given = Samples.of(samples)
         assert given.label_sets is not None
         weights = None
         if self.recipe.data.balance == "weights":
             counts = given.label_sets.images_of_classes(given.labels, self.outputs)
             weights = torch.tensor(positive_weights(counts, len(given)))
-        table = torch.from_numpy(given.label_sets.indicators(self.outputs))
-        return MultiLabel(table, self.recipe.training.label_smoothing, weights)
-
-    def head_loss(self) -> SeveralLabels:
-        """Return sigmoid and binary cross-entropy."""
-        assert self.dataset.label_sets is not None
-        return SeveralLabels(torch.from_numpy(self.dataset.label_sets.indicators(self.outputs)))
+        return torch.from_numpy(given.label_sets.indicators(self.outputs)), weights
 
     def model(self, parts: Parts) -> Classifier:
         """Return a multi-label classifier."""

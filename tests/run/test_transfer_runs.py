@@ -181,7 +181,7 @@ def test_the_head_is_compared_with_the_epoch_that_is_kept(
 
 def test_a_head_of_three_layers(data: Path, source: Path, tmp_path: Path) -> None:
     found, _ = transfer(
-        data, tmp_path / "run", source, "net.hidden=128", "training.learning_rate=0.02"
+        data, tmp_path / "run", source, "net.hidden=128", "training.learning_rate=0.001"
     )
     assert found["epochs"] == 3
     assert load_classifier(tmp_path / "run").net.settings()["hidden"] == 128

@@ -21,6 +21,7 @@ from torch.export.pt2_archive import PT2ArchiveReader, PT2ArchiveWriter
 from torch.export.pt2_archive import constants as names
 
 from verydeep.errors import ModelError
+from verydeep.models.classifier import Classifier
 from verydeep.models.export.describe import describe
 from verydeep.models.export.targets import write_target
 from verydeep.models.exported.classifier import load_exported
@@ -108,6 +109,28 @@ def test_the_other_nets_are_loaded(make: Callable[..., Any], tmp_path: Path) -> 
     model = dataclasses.replace(model, net=net, preprocessing=preprocessing)
     write_target(model, describe(model, dense=False), "torch", tmp_path / "a.pt2")
     check_archive(tmp_path / "a.pt2")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sides", [(64, 64), (97, 131), (300, 64)])
+def test_a_dense_program_of_the_branching_net_answers_for_every_size(
+    sides: tuple[int, int], dense_googlenet: tuple[Classifier, TorchSession]
+) -> None:
+    model, session = dense_googlenet
+    image = np.random.default_rng(0).integers(256, size=(1, *sides, 3), dtype=np.uint8)
+    found = session.run(image).scores
+    scores = model.score_map(image.transpose(0, 3, 1, 2).copy())
+    assert found.shape == scores.shape
+    np.testing.assert_allclose(found, scores, rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def dense_googlenet(tmp_path_factory: pytest.TempPathFactory) -> tuple[Classifier, TorchSession]:
+    net = googlenet(num_classes=3, input_size=64, width=0.1).eval()
+    model = dataclasses.replace(random_classifier(name="A", num_classes=3), net=net)
+    path = tmp_path_factory.mktemp("googlenet") / "a.pt2"
+    write_target(model, describe(model, dense=True), "torch", path)
+    return model, TorchSession(path)
 
 
 # ---- files that have PyTorch run a command when it loads or runs them ----

@@ -100,10 +100,11 @@ def exported_program(model: Classifier, *, dense: bool) -> torch.export.Exported
         model: The classifier.
         dense: Accept any H, W ≥ ``input_size``; otherwise H = W = ``input_size``.
     """
-    size, dim = model.input_size, torch.export.Dim
-    varying = {0: dim("batch", min=1)}
+    # Without names: PyTorch cannot state every net's conditions on the sides as ranges of names.
+    size, side = model.input_size, torch.export.Dim.DYNAMIC
+    varying = {0: side(min=1)}
     if dense:
-        varying |= {1: dim("height", min=size), 2: dim("width", min=size)}
+        varying |= {1: side(min=size), 2: side(min=size)}
     height, width = (size + 64, size + 96) if dense else (size, size)
     example = torch.zeros(2, height, width, 3, dtype=torch.uint8)
     whole = WholeClassifier(model, dense=dense)

@@ -120,8 +120,7 @@ class TestProtocol:
         elif scales is None and self.preset == "torchvision":
             scales = (model.resize_size,)
         elif scales is None:
-            own = OWN_SCALES.get(self.name)
-            scales = in_proportion(own, model.input_size) if own else model.test_scales
+            scales = own_scales(self.name, model.input_size) or model.test_scales
         if flip is None:
             # The other protocols of that time include mirror images in their 10 and 144 views.
             flip = self.preset == "paper" and (self.name in OWN_SCALES or model.test_flip)
@@ -257,6 +256,16 @@ def multiple_scales(train_scale: tuple[int, int], input_size: int) -> tuple[int,
         low, high = low - step, high + step
     scales = {max(input_size, scale) for scale in (low, sum(train_scale) // 2, high)}
     return tuple(sorted(scales))
+
+
+def own_scales(name: ProtocolName, input_size: int) -> tuple[int, ...] | None:
+    """Return the scales that a protocol defines, for crops of a size; None if it defines none.
+
+    >>> own_scales("ten-crop", 112), own_scales("dense", 112)
+    ((128,), None)
+    """
+    own = OWN_SCALES.get(name)
+    return own and in_proportion(own, input_size)
 
 
 def in_proportion(scales: Sequence[int], input_size: int) -> tuple[int, ...]:

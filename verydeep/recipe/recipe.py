@@ -23,10 +23,9 @@ from pydantic import (
 
 from verydeep.errors import RecipeError, did_you_mean
 from verydeep.evaluation.protocol import (
-    OWN_SCALES,
     TestProtocol,
-    in_proportion,
     multiple_scales,
+    own_scales,
     single_scale,
 )
 from verydeep.recipe.aliases import other_word
@@ -76,9 +75,9 @@ class Recipe(Section):
     @property
     def test_protocol(self) -> TestProtocol:
         """Protocol of the final test, at the recipe's scales or those of the protocol."""
-        test, scales = self.test, self.test_scales
-        if test.scales is None and (own := OWN_SCALES.get(test.protocol)):
-            scales = in_proportion(own, self.net.input_size)
+        test = self.test
+        own = own_scales(test.protocol, self.net.input_size) if test.scales is None else None
+        scales = own or self.test_scales
         return TestProtocol(test.protocol, scales, test.flip, test.grid, test.average)
 
     def replace(self, **settings: Any) -> Recipe:

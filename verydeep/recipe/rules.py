@@ -14,6 +14,9 @@ from verydeep.system.option_names import option, placeholder
 if TYPE_CHECKING:
     from verydeep.recipe.recipe import Recipe
 
+WITHOUT_AN_END = ("plateau", "constant")
+"""Schedules whose rate does not depend on the number of epochs."""
+
 
 def impossible_combinations(recipe: Recipe) -> Iterator[str]:
     """Yield a fault for each setting that conflicts with others: path, rule and value found."""
@@ -38,7 +41,7 @@ def impossible_combinations(recipe: Recipe) -> Iterator[str]:
             f"training.restarts: must rise between 0 and training.epochs ({training.epochs}), got "
             f"{list(training.restarts)} instead"
         )
-    if training.restarts and training.schedule in ("plateau", "constant"):
+    if training.restarts and training.schedule in WITHOUT_AN_END:
         yield (
             "training.restarts: is for the schedules one-cycle, cosine and polynomial, got "
             f"{list(training.restarts)} with {training.schedule}"

@@ -222,7 +222,7 @@ def write_text(path: Path, text: str) -> None:
     Surrogates (from file names in other encodings) are written as escapes, which JSON reads back
     unchanged.
     """
-    content = encodable(text).encode()
+    content = text.encode("utf-8", "backslashreplace")
     write_atomically(path, lambda temporary: temporary.write_bytes(content))
 
 

@@ -21,6 +21,7 @@ from verydeep.evaluation.sigmoid import sigmoid
 from verydeep.evaluation.softmax import softmax
 from verydeep.evaluation.validation import figures_of, label_figures
 from verydeep.system.group.distributed import Group
+from verydeep.training.weighted_losses import binary_cross_entropy, weigh
 
 Cut = tuple[Tensor, Tensor]
 """Indices of the rows to fit on, and of those that are held out."""
@@ -112,9 +113,7 @@ class OneClass(HeadLoss):
 
     def losses(self, scores: Tensor, labels: Tensor) -> Tensor:
         """Return −log probability of the true class, times the weight of the class."""
-        losses = F.cross_entropy(scores, labels, reduction="none")
-        weights = self.class_weights
-        return losses if weights is None else losses * weights.to(losses)[labels]
+        return weigh(F.cross_entropy(scores, labels, reduction="none"), labels, self.class_weights)
 
     def wrong(self, scores: Tensor, labels: Tensor) -> Tensor:
         """Return whether the likeliest class is wrong."""
@@ -169,13 +168,8 @@ class SeveralLabels(HeadLoss):
 
     def losses(self, scores: Tensor, labels: Tensor) -> Tensor:
         """Return the binary cross-entropy, averaged over the classes."""
-        truth, weights = self.table[labels].to(scores), self.positive_weights
-        return F.binary_cross_entropy_with_logits(
-            scores,
-            truth,
-            pos_weight=None if weights is None else weights.to(scores),
-            reduction="none",
-        ).mean(1)
+        truth = self.table[labels].to(scores)
+        return binary_cross_entropy(scores, truth, self.positive_weights)
 
     def wrong(self, scores: Tensor, labels: Tensor) -> Tensor:
         """Return whether the set of classes with a probability of at least 0.5 is wrong."""

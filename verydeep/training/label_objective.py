@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from verydeep.data.pipeline.micro_batch import MicroBatch
 from verydeep.training.objective import AUXILIARY_WEIGHT, heads_of
+from verydeep.training.weighted_losses import binary_cross_entropy
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,10 @@ class MultiLabel:
         """
         scores, auxiliary = heads_of(outputs)
         targets = self.targets(batch.labels)
-        losses = self._losses(scores, targets)
+        losses = binary_cross_entropy(scores, targets, self.positive_weights)
         for more in auxiliary:
-            losses = losses + AUXILIARY_WEIGHT * self._losses(more, targets)
+            extra = binary_cross_entropy(more, targets, self.positive_weights)
+            losses = losses + AUXILIARY_WEIGHT * extra
         return losses
 
     def targets(self, labels: Tensor) -> Tensor:
@@ -58,15 +59,6 @@ class MultiLabel:
         if device not in self._tables:
             self._tables[device] = self.table.to(device)
         return self._tables[device][labels]
-
-    def _losses(self, scores: Tensor, targets: Tensor) -> Tensor:
-        weights = self.positive_weights
-        return F.binary_cross_entropy_with_logits(
-            scores,
-            targets,
-            pos_weight=None if weights is None else weights.to(scores),
-            reduction="none",
-        ).mean(1)
 
     def wrong(self, outputs: Tensor, batch: MicroBatch) -> Tensor:
         """Return whether the set of classes with a probability of at least 0.5 is wrong, (N,)."""

@@ -15,6 +15,7 @@ from verydeep.data.pipeline.micro_batch import MicroBatch
 from verydeep.localization.box_geometry import iou, to_corners
 from verydeep.localization.head import LOSSES, LossName, as_boxes, of_class
 from verydeep.localization.protocol import CORRECT_ABOVE
+from verydeep.training.weighted_losses import weigh
 
 AUXILIARY_WEIGHT = 0.3
 """Weight of the loss of an auxiliary head (Szegedy et al. 2014)."""
@@ -71,20 +72,12 @@ class Classification:
         losses = self._losses(scores, batch.labels)
         for more in auxiliary:
             losses = losses + AUXILIARY_WEIGHT * self._losses(more, batch.labels)
-        return self.weighted(losses, batch)
+        return weigh(losses, batch.labels, self.class_weights)
 
     def _losses(self, scores: Tensor, labels: Tensor) -> Tensor:
         return F.cross_entropy(
             scores, labels, label_smoothing=self.label_smoothing, reduction="none"
         )
-
-    def weighted(self, losses: Tensor, batch: MicroBatch) -> Tensor:
-        """Return losses (N,) times the weights of their classes."""
-        if self.class_weights is not None:
-            # Unlike PyTorch, the mean divides by the number of images instead of the sum of the
-            # weights, so that the parts of a batch add up to the batch.
-            losses = losses * self.class_weights.to(losses.device)[batch.labels]
-        return losses
 
     def wrong(self, outputs: Tensor, batch: MicroBatch) -> Tensor:
         """Return whether the predicted class is wrong, bool (N,)."""

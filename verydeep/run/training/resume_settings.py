@@ -6,14 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from verydeep.recipe.recipe import Recipe
+from verydeep.recipe.rules import WITHOUT_AN_END
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress
 from verydeep.training.run_folder import RunFolder
 
 EPOCHS, WORKERS = "training.epochs", "data.workers"
-
-WITHOUT_AN_END = ("plateau", "constant")
-"""Schedules whose rate does not depend on the number of epochs."""
 
 Said = Mapping[str, Mapping[str, Any]]
 """Given settings, by section and key."""

@@ -176,6 +176,20 @@ def test_an_error_inside_parts_the_group(tmp_path: Path) -> None:
     assert together(fail_inside, 2, tmp_path) == [[False]] * 2
 
 
+def fail_while_each_waits_for_the_other() -> list[Any]:
+    try:
+        with joined() as group:
+            group.wait_for_all()
+            distributed.broadcast(torch.zeros(1), 1 - group.rank, async_op=True)
+            raise ZeroDivisionError
+    except ZeroDivisionError:
+        return [distributed.is_initialized()]
+
+
+def test_who_fails_does_not_wait_for_another_that_waits_for_it(tmp_path: Path) -> None:
+    assert together(fail_while_each_waits_for_the_other, 2, tmp_path) == [[False]] * 2
+
+
 def make_rows(counts: tuple[int, ...]) -> list[Any]:
     with joined() as group:
         rows = (torch.tensor([group.rank, number]) for number in range(counts[group.rank]))

@@ -14,6 +14,7 @@ import pytest
 import torch
 from groups import become_member, free_port
 from tiny import apart
+from torch import distributed
 
 from verydeep.errors import DataError, InputError, ProcessLost, VeryDeepError
 from verydeep.system.group.distributed import Group, joined
@@ -131,6 +132,12 @@ def kill_first(group: Group) -> None:
     wait_for(group)
 
 
+def kill_first_while_others_wait_for_each_other(group: Group) -> None:
+    if group.first:
+        os.kill(os.getpid(), signal.SIGKILL)
+    distributed.recv(torch.zeros(1), 3 - group.rank)
+
+
 def kill_last(group: Group) -> None:
     if group.rank == group.size - 1:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -146,12 +153,20 @@ def kill_last_while_others_work(group: Group) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("act", [kill_first, kill_last, kill_last_while_others_work])
+@pytest.mark.parametrize(
+    "act",
+    [
+        kill_first,
+        kill_first_while_others_wait_for_each_other,
+        kill_last,
+        kill_last_while_others_work,
+    ],
+)
 def test_when_one_is_killed_the_others_end_and_one_says_so(
     act: Callable[[Group], None], tmp_path: Path
 ) -> None:
     found = outcomes(act, 3, tmp_path)
-    killed = 0 if act is kill_first else 2
+    killed = 2 if act in (kill_last, kill_last_while_others_work) else 0
     assert found.pop(killed) == {"kind": None}
     assert {one["kind"] for one in found} == {ProcessLost.__name__}
     assert f"rank {killed} of 3 processes has ended" in found[0]["text"]

@@ -17,6 +17,11 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from verydeep.system.group.connections import (
+    cut_connections,
+    forget_connections,
+    noted_connections,
+)
 from verydeep.system.group.meeting import backends, meet, wait_for_all
 from verydeep.system.group.membership import membership
 
@@ -211,13 +216,18 @@ def joined() -> Iterator[Group]:
         number = next(meeting.joins)
         wait_for_all(meeting.store, place, number)
         part = PrefixStore(f"verydeep/{number}", meeting.store)
-        distributed.init_process_group(
-            backends(), store=part, rank=place.rank, world_size=place.size, timeout=PATIENCE
-        )
+        with noted_connections():
+            distributed.init_process_group(
+                backends(), store=part, rank=place.rank, world_size=place.size, timeout=PATIENCE
+            )
         try:
             yield Group(distributed.get_rank(), distributed.get_world_size())
+        except BaseException:
+            cut_connections()  # others may wait for this process, and it would wait for them
+            raise
         finally:
             distributed.destroy_process_group()
+            forget_connections()
 
 
 def is_first() -> bool:

@@ -22,12 +22,13 @@ from typing import Any, Self
 
 from verydeep import errors
 from verydeep.errors import InputError, MachineError, MissingExtra, ProcessLost, VeryDeepError
+from verydeep.system.group.connections import cut_connections
 from verydeep.system.group.distributed import Group
 from verydeep.system.group.interrupt import Interruptible, PeerLost
 from verydeep.system.group.lost_process import lost_connection
 
 PAUSE = 2.0
-"""Seconds in which a process may end by itself before it is interrupted."""
+"""Seconds in which a process may end by itself, before its connections are cut and once more."""
 
 GRACE = 15.0
 """Seconds in which an interrupted process may end before it is ended from within."""
@@ -151,12 +152,15 @@ class GroupWatch:
         return error
 
     def _lose(self, error: VeryDeepError) -> None:
-        """End this process: by itself, else by an interruption, else from within."""
+        """End this process: by itself, else by cut connections, an interruption, or from within."""
         with self._lock:
             if self.lost is not None or self._leaving.is_set():
                 return
             self.lost = error
         self._found.set()
+        if self._leaving.wait(PAUSE):
+            return
+        cut_connections()
         if self._leaving.wait(PAUSE):
             return
         self._work.stop()

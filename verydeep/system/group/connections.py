@@ -1,9 +1,8 @@
 """Connections of this process to the others of its group, to be cut when the group fails.
 
-Operations of gloo wait for their partner, and the end of a group waits for its operations: two
-processes that have both failed, each in another operation, would wait for each other for good. The
-sockets belong to torch, which does not close them before; a cut one ends the operations of both
-sides with an error.
+Operations of gloo wait for their partner, perhaps one that has failed in another operation and
+waits for them. The sockets belong to torch, which has no call that closes them; a cut one ends the
+operations of both sides with an error.
 """
 
 from __future__ import annotations

@@ -17,11 +17,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from verydeep.system.group.connections import (
-    cut_connections,
-    forget_connections,
-    noted_connections,
-)
+from verydeep.system.group.connections import forget_connections, noted_connections
+from verydeep.system.group.lost_process import leave_failed_group
 from verydeep.system.group.meeting import backends, meet, wait_for_all
 from verydeep.system.group.membership import membership
 
@@ -223,11 +220,10 @@ def joined() -> Iterator[Group]:
         try:
             yield Group(distributed.get_rank(), distributed.get_world_size())
         except BaseException:
-            cut_connections()  # others may wait for this process, and it would wait for them
+            leave_failed_group()
             raise
-        finally:
-            distributed.destroy_process_group()
-            forget_connections()
+        distributed.destroy_process_group()
+        forget_connections()
 
 
 def is_first() -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
+import threading
 
 from verydeep.errors import VeryDeepError
+from verydeep.system.group.connections import cut_connections
 
 
 def lost_connection(error: BaseException | None) -> bool:
@@ -28,6 +30,31 @@ _LOST = re.compile(
     r"gloo|NCCL|Connection (closed|reset|refused)|Broken pipe|recvValue|failed to recv"
     r"|process group|TCPStore"
 )
+
+
+_PARTING = 5.0
+"""Seconds for the operations of a group that has failed to end."""
+
+
+def leave_failed_group() -> None:
+    """Leave a group that has failed, without waiting long for its operations.
+
+    To destroy a gloo group is to wait for its operations. A cut connection ends them with an error,
+    but a few never end, even if no other process is left (seen with torch 2.15).
+    """
+    cut_connections()
+    leaving = threading.Thread(target=_destroy, daemon=True, name="verydeep-leave")
+    leaving.start()
+    leaving.join(_PARTING)
+
+
+def _destroy() -> None:
+    from torch import distributed
+
+    abort_groups()
+    if distributed.is_initialized():
+        with contextlib.suppress(Exception):
+            distributed.destroy_process_group()
 
 
 def abort_groups() -> None:

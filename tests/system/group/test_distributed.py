@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import socket
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -188,6 +189,21 @@ def fail_while_each_waits_for_the_other() -> list[Any]:
 
 def test_who_fails_does_not_wait_for_another_that_waits_for_it(tmp_path: Path) -> None:
     assert together(fail_while_each_waits_for_the_other, 2, tmp_path) == [[False]] * 2
+
+
+def fail_to_connect_before() -> list[Any]:
+    if is_first():
+        store, seconds = distributed.HashStore(), timedelta(seconds=0.1)
+        with pytest.raises(RuntimeError):
+            distributed.init_process_group(
+                "gloo", store=store, rank=0, world_size=2, timeout=seconds
+            )
+    with joined() as group:
+        return group.gather(group.rank)
+
+
+def test_who_has_failed_to_connect_can_join_later(tmp_path: Path) -> None:
+    assert together(fail_to_connect_before, 2, tmp_path) == [[0, 1]] * 2
 
 
 def make_rows(counts: tuple[int, ...]) -> list[Any]:

@@ -213,6 +213,9 @@ def joined() -> Iterator[Group]:
         number = next(meeting.joins)
         wait_for_all(meeting.store, place, number)
         part = PrefixStore(f"verydeep/{number}", meeting.store)
+        # Torch counts groups, and processes with other counts never meet. One whose last attempt to
+        # connect has failed has counted it.
+        distributed.distributed_c10d._world.group_count = 0
         with noted_connections():
             distributed.init_process_group(
                 backends(), store=part, rank=place.rank, world_size=place.size, timeout=PATIENCE

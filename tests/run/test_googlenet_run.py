@@ -9,6 +9,7 @@ import pytest
 import torch
 from tiny import recipe, write_splits
 from torch.nn import functional as F
+from whole_runs import log
 
 import verydeep
 from verydeep.data.pipeline.batches import MicroBatch
@@ -53,6 +54,13 @@ def test_auxiliary_losses_are_added_with_weight_0_3() -> None:
     torch.testing.assert_close(losses, each[0] + 0.3 * each[1] + 0.3 * each[2])
     wrong = scores[:, 0].argmax(1) != labels
     assert Classification(5).wrong(scores, batch).tolist() == wrong.tolist()
+
+
+def test_the_loss_that_is_told_is_without_auxiliary_heads(data: Path, tmp_path: Path) -> None:
+    settings = {**SETTINGS, "training.epochs": 1, "training.learning_rate": 1e-9}
+    verydeep.train(data, "googlenet", tmp_path / "run", settings=settings)
+    (row,) = log(tmp_path / "run")
+    assert row["train_loss"] == pytest.approx(row["val_loss"], rel=0.2)  # with them 60 % more
 
 
 def test_all_heads_are_trained_and_kept(run: Path) -> None:

@@ -66,6 +66,13 @@ def test_a_variant_is_kept_with_its_figures(quantized: Path) -> None:
     assert low <= kept["error_difference"] <= high
 
 
+def test_the_copy_of_a_model_on_the_hub_is_not_changed() -> None:
+    with pytest.raises(InputError, match=r"hf:ada/pets: an int8 variant .* save one of your own"):
+        quantize("hf:ada/pets")
+    with pytest.raises(InputError, match="is not changed"):
+        forget_int8("hf:ada/pets")
+
+
 def test_a_run_may_be_named_from_the_current_folder(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

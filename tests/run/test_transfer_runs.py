@@ -115,6 +115,11 @@ def test_the_head_alone(data: Path, source: Path, tmp_path: Path) -> None:
     assert (found["epochs"], found["stopped_because"]) == (1, "the head is fitted")
     assert found["selected_on"] is None
     assert any(line.startswith("head: penalty") for line in said)
+    kept, listening = weights(tmp_path / "run"), Listening()
+    more = ["training.epochs=9"]
+    verydeep.train(data, out=tmp_path / "run", settings=more, resume=True, progress=listening)
+    assert any("fits a head alone" in line for line in listening.lines)
+    assert (metrics(tmp_path / "run")["epochs"], weights(tmp_path / "run")) == (1, kept)
 
 
 def test_few_images_get_a_head_alone(

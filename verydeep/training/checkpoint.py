@@ -48,6 +48,21 @@ class EpochSums:
     wrong: int = 0
     seconds: float = 0.0
 
+    @property
+    def mean_loss(self) -> float:
+        """Loss per image."""
+        return self.loss / max(1, self.pictures)
+
+    @property
+    def error(self) -> float:
+        """Share of wrong images, in percent."""
+        return 100 * self.wrong / max(1, self.pictures)
+
+    @property
+    def images_per_second(self) -> float:
+        """Speed of the training."""
+        return self.pictures / max(1e-9, self.seconds)
+
 
 @dataclass
 class Position:

@@ -41,7 +41,7 @@ from verydeep.training.epoch_lines import ceiling, epoch_line, hint
 from verydeep.training.gradients import gradients_of
 from verydeep.training.health import Health, Moment
 from verydeep.training.late_sums import LateSums, UpdateSums, lag_of
-from verydeep.training.objective import Objective
+from verydeep.training.objective import Objective, heads_of
 from verydeep.training.remedies import Remedies
 from verydeep.training.schedule import Schedule
 from verydeep.training.shared_norm import SharedNorm
@@ -203,7 +203,10 @@ class Loop:
         self._late.add(self.position.step + 1, self._rate, added, values)
 
     def _accumulate(self, part: MicroBatch) -> Tensor:
-        """Add the gradients of a part; return its loss and the number of errors, float32 (2,)."""
+        """Add the gradients of a part; return its loss and the number of errors, float32 (2,).
+
+        The loss that is told is, as in validation, that of the scores without auxiliary heads.
+        """
         x = self.prepare(part.pictures, part.shifts)
         forward = self.forward if self.forward is not None and len(x) else self.net
         with self.machine.autocast():
@@ -211,7 +214,9 @@ class Loop:
         outputs = outputs.float()
         loss = self.objective.losses(outputs, part).sum()
         (loss / part.images).backward()  # type: ignore[no-untyped-call]
-        return torch.stack([loss.detach(), self.objective.wrong(outputs, part).sum().float()])
+        scores, auxiliary = heads_of(outputs.detach())
+        told = self.objective.losses(scores, part).sum() if auxiliary else loss.detach()
+        return torch.stack([told, self.objective.wrong(scores, part).sum().float()])
 
     def _agree(self, *, whole: bool = False) -> Word:
         """Exchange the sums of past updates, all or all that are ready, and what is due."""
@@ -302,11 +307,11 @@ class Loop:
         return {
             "epoch": self.position.epoch + 1,
             "learning_rate": rate,
-            "train_loss": sums.loss / max(1, sums.pictures),
-            f"train_{self.objective.error}": 100 * sums.wrong / max(1, sums.pictures),
+            "train_loss": sums.mean_loss,
+            f"train_{self.objective.error}": sums.error,
             **{f"val_{key}": value for key, value in measured.items()},
             "drops": self.schedule.drops,
-            "images_per_second": sums.pictures / max(1e-9, sums.seconds),
+            "images_per_second": sums.images_per_second,
             "seconds": sums.seconds + seconds,
         }
 
@@ -378,9 +383,8 @@ class Loop:
 
     def _report(self, task: ProgressTask) -> None:
         sums = self.position.sums
-        speed = sums.pictures / max(1e-9, sums.seconds)
-        loss = sums.loss / max(1, sums.pictures)
-        task.update(self.position.step, f"loss {loss:.3f}, {speed:,.0f} images/s")
+        told = f"loss {sums.mean_loss:.3f}, {sums.images_per_second:,.0f} images/s"
+        task.update(self.position.step, told)
 
     @property
     def _done(self) -> float:

@@ -20,6 +20,7 @@ from random_nets import random_classifier
 from torch.export.pt2_archive import PT2ArchiveReader, PT2ArchiveWriter
 from torch.export.pt2_archive import constants as names
 
+import verydeep
 from verydeep.errors import ModelError
 from verydeep.models.classifier import Classifier
 from verydeep.models.export.describe import describe
@@ -90,6 +91,12 @@ def test_an_exported_program_is_loaded(file: Path) -> None:
     check_archive(file)
     answers = load_exported(file).predict(np.zeros((40, 48, 3), np.uint8))
     assert sum(answers[0].probabilities) == pytest.approx(1)
+
+
+def test_no_file_tells_the_folders_of_the_machine_that_wrote_it(file: Path) -> None:
+    folders = [Path(module.__file__).parent.as_posix().encode() for module in (verydeep, torch)]
+    for data in members_of(file).values():
+        assert not any(folder in data for folder in folders)
 
 
 def test_the_rewriting_of_these_tests_changes_nothing(file: Path, tmp_path: Path) -> None:

@@ -6,9 +6,11 @@ import functools
 import json
 import os
 import socket
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -16,7 +18,8 @@ from groups import together
 from tiny import apart
 from torch import distributed
 
-from verydeep.errors import MachineError
+from verydeep.errors import MachineError, ProcessLost
+from verydeep.system.group import distributed as distributed_module
 from verydeep.system.group import meeting
 from verydeep.system.group.distributed import Group, is_first, joined
 from verydeep.system.group.lost_process import lost_connection
@@ -204,6 +207,37 @@ def fail_to_connect_before() -> list[Any]:
 
 def test_who_has_failed_to_connect_can_join_later(tmp_path: Path) -> None:
     assert together(fail_to_connect_before, 2, tmp_path) == [[0, 1]] * 2
+
+
+def end_before_connecting() -> list[Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distributed_module, "CONNECTING", timedelta(seconds=1))
+        if not is_first():
+            patch.setattr(distributed_module, "_connect", Mock(side_effect=ZeroDivisionError))
+        try:
+            with joined():
+                return ["connected"]
+        except (ProcessLost, ZeroDivisionError) as error:
+            return [type(error).__name__, str(error)]
+
+
+def test_who_waits_for_a_process_that_met_and_never_connects_is_told(tmp_path: Path) -> None:
+    first, _ = together(end_before_connecting, 2, tmp_path)
+    assert first[0] == "ProcessLost"
+    assert "process 0 of 2 has met the others, but cannot connect to them" in first[1]
+
+
+def wait_longer_than_for_connections() -> list[Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distributed_module, "CONNECTING", timedelta(seconds=2))
+        with joined() as group:
+            if group.first:
+                time.sleep(4)
+            return group.gather(group.rank)
+
+
+def test_an_operation_may_take_longer_than_connecting(tmp_path: Path) -> None:
+    assert together(wait_longer_than_for_connections, 2, tmp_path) == [[0, 1]] * 2
 
 
 def make_rows(counts: tuple[int, ...]) -> list[Any]:

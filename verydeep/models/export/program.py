@@ -111,4 +111,7 @@ def exported_program(model: Classifier, *, dense: bool) -> torch.export.Exported
     # Otherwise torch would treat score maps of one position as a case of their own, and the
     # program would refuse such images.
     with settings.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
-        return torch.export.export(whole, (example,), dynamic_shapes={"images": varying})
+        program = torch.export.export(whole, (example,), dynamic_shapes={"images": varying})
+    for node in program.graph.nodes:  # or files would tell the folders of this machine
+        node.meta.pop("stack_trace", None)
+    return program

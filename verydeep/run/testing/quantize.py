@@ -25,6 +25,7 @@ from verydeep.models.classifier import Classifier, load_classifier
 from verydeep.models.engines.net_files import weights_key
 from verydeep.models.engines.quantization import write_int8
 from verydeep.models.file_names import INT8, INT8_RECORD
+from verydeep.models.hub.name import is_hub_name
 from verydeep.models.loading import is_multi_label
 from verydeep.models.path import find_model, int8_in, is_weights
 from verydeep.run.testing.bench import data_for, output_folder
@@ -87,6 +88,7 @@ def quantize(
             f"{model}: published weights have no folder to write to; import them first: verydeep "
             "import"
         )
+    _refuse_hub(model)
     several = is_multi_label(model)
     dataset = data_for([model], data, layout, progress, split, multi_label=several)
     other = _other_split(dataset, split)
@@ -134,6 +136,7 @@ def forget_int8(model: str | Path) -> bool:
     Raises:
         InputError: The folder holds no model, or another process is writing to it.
     """
+    _refuse_hub(model)
     folder, run = find_model(model), run_of(model)
     with output_folder(run.path if run else folder):
         found = int8_in(folder)
@@ -142,6 +145,15 @@ def forget_int8(model: str | Path) -> bool:
         found.unlink()
         found.with_suffix(".json").unlink(missing_ok=True)
         return True
+
+
+def _refuse_hub(model: str | Path) -> None:
+    """Refuse a model on the Hub, whose copy is not to be changed."""
+    if is_hub_name(model):
+        raise InputError(
+            f"{model}: an int8 variant is kept with the model, and the copy of a model on the Hub "
+            f"is not changed; save one of your own: verydeep.load({str(model)!r}).save(FOLDER)"
+        )
 
 
 def _put_in_place(part: Path, folder: Path) -> None:

@@ -42,6 +42,12 @@ def extend(run: RunFolder, said: Said, progress: Progress) -> bool:
             "resumed run can only be given more"
         )
         return False
+    if recipe.transfer and recipe.transfer.fine_tune == "never" and not recipe.net.hidden:
+        progress.log(
+            f"not taken: {option('epochs', wanted)}; {run.path} fits a head alone "
+            "(transfer.fine_tune=never), which has one epoch"
+        )
+        return False
     longer = _longer(recipe, wanted)  # before anything is changed: it may be invalid
     progress.log(f"{run.path} trains on to epoch {wanted}: {_how(recipe, wanted)}")
     # Metrics mark a finished run. If interrupted between these two steps, it is only tested again.

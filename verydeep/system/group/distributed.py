@@ -12,15 +12,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from verydeep.errors import ProcessLost
 from verydeep.system.group.connections import forget_connections, noted_connections
 from verydeep.system.group.lost_process import leave_failed_group
 from verydeep.system.group.meeting import backends, meet, wait_for_all
-from verydeep.system.group.membership import membership
+from verydeep.system.group.membership import Membership, membership
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,6 +30,9 @@ T = TypeVar("T")
 
 PATIENCE = timedelta(days=1)
 """Time for which processes wait for one another; a process that ends is noticed much earlier."""
+
+CONNECTING = timedelta(minutes=5)
+"""Time in which processes that have met must connect to one another."""
 
 _LONGEST_PAUSE = 0.02
 """Seconds between two looks at an operation that may take long."""
@@ -195,6 +199,7 @@ def joined() -> Iterator[Group]:
 
     Raises:
         MachineError: The processes do not find each other.
+        ProcessLost: One of them has ended before they were connected.
     """
     place = membership()
     if place.size == 1 and "torch" not in sys.modules:
@@ -212,14 +217,7 @@ def joined() -> Iterator[Group]:
         # Each group needs its own part of the store, or it would find the addresses of the last.
         number = next(meeting.joins)
         wait_for_all(meeting.store, place, number)
-        part = PrefixStore(f"verydeep/{number}", meeting.store)
-        # Torch counts groups, and processes with other counts never meet. One whose last attempt to
-        # connect has failed has counted it.
-        distributed.distributed_c10d._world.group_count = 0
-        with noted_connections():
-            distributed.init_process_group(
-                backends(), store=part, rank=place.rank, world_size=place.size, timeout=PATIENCE
-            )
+        _connect(PrefixStore(f"verydeep/{number}", meeting.store), place)
         try:
             yield Group(distributed.get_rank(), distributed.get_world_size())
         except BaseException:
@@ -227,6 +225,28 @@ def joined() -> Iterator[Group]:
             raise
         distributed.destroy_process_group()
         forget_connections()
+
+
+def _connect(store: Any, place: Membership) -> None:
+    """Make the group of torch, whose operations wait longer than its connections."""
+    from torch import distributed
+
+    # Torch counts groups, and processes with other counts never meet. One whose last attempt to
+    # connect has failed has counted it.
+    distributed.distributed_c10d._world.group_count = 0
+    try:
+        with noted_connections():
+            distributed.init_process_group(
+                backends(), store=store, rank=place.rank, world_size=place.size, timeout=CONNECTING
+            )
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise ProcessLost(
+            f"process {place.rank} of {place.size} has met the others, but cannot connect to them "
+            f"({reason}): see what they say, and start all again"
+        ) from error
+    set_timeout = getattr(distributed, "set_timeout", distributed.distributed_c10d._set_pg_timeout)
+    set_timeout(PATIENCE)
 
 
 def is_first() -> bool:

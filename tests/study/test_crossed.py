@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from verydeep.study.crossed import CrossedMean, crossed_mean
+from verydeep.study.crossed import CrossedMean, _excluded, crossed_mean
 
 
 def by_loops(each: NDArray[np.float64]) -> tuple[float, float, float]:
@@ -92,7 +92,7 @@ def test_as_many_images_or_seeds_as_asked_for_decide_with_the_stated_power() -> 
         image_square=4 * sds[1] ** 2 + sds[2] ** 2,
         rest_square=sds[2] ** 2,
     )
-    images, seeds = expected.images_needed(mean, alpha), expected.seeds_needed(mean, alpha)
+    images, seeds = expected.images_needed([mean], alpha), expected.seeds_needed([mean], alpha)
     assert images is not None
     assert seeds is not None
     for shape in ((4, images), (seeds, 150)):
@@ -100,25 +100,45 @@ def test_as_many_images_or_seeds_as_asked_for_decide_with_the_stated_power() -> 
         assert 0.7 < np.mean(found) < 0.92, shape
 
 
+@pytest.mark.parametrize("freedom", [1, 2, 4, 30, 20_000])
+def test_the_probability_to_exclude_a_value_is_what_simulation_finds(freedom: int) -> None:
+    rng, alpha, ratio, draws = np.random.default_rng(5), 0.05, 5.0, 40_000
+    t = (ratio + rng.normal(size=draws)) / np.sqrt(rng.chisquare(freedom, draws) / freedom)
+    simulated = (t > stats.t.ppf(1 - alpha, freedom)).mean()
+    (found,) = _excluded(np.array([ratio]), np.array([float(freedom)]), alpha)
+    assert found == pytest.approx(simulated, abs=0.01)
+
+
+def test_what_is_to_lie_between_two_values_needs_more() -> None:
+    found = CrossedMean(0.0, 5, 2000, seed_square=0.15, image_square=0.3, rest_square=0.15)
+    one, both = found.images_needed([0.01], 0.01), found.images_needed([0.01, 0.01], 0.01)
+    assert one is not None
+    assert both is not None
+    assert both > one
+
+
 def test_no_number_of_images_makes_up_for_seeds_that_differ() -> None:
     seeds_differ = CrossedMean(0.02, 3, 1000, seed_square=2.0, image_square=0.2, rest_square=0.15)
-    assert seeds_differ.images_needed(0.02, 0.01) is None
-    assert seeds_differ.seeds_needed(0.02, 0.01) is not None
+    assert seeds_differ.images_needed([0.02], 0.01) is None
+    assert seeds_differ.seeds_needed([0.02], 0.01) is not None
 
 
 def test_no_number_of_seeds_makes_up_for_images_that_differ() -> None:
     images_differ = CrossedMean(0.01, 3, 200, seed_square=0.1, image_square=0.9, rest_square=0.1)
-    assert images_differ.seeds_needed(0.01, 0.01) is None
-    assert images_differ.images_needed(0.01, 0.01) is not None
+    assert images_differ.seeds_needed([0.01], 0.01) is None
+    assert images_differ.images_needed([0.01], 0.01) is not None
 
 
 def test_a_single_seed_does_not_tell_how_many_seeds_are_needed() -> None:
-    assert crossed_mean(np.random.default_rng(0).normal(size=(1, 30))).seeds_needed(1, 0.1) is None
+    assert (
+        crossed_mean(np.random.default_rng(0).normal(size=(1, 30))).seeds_needed([1], 0.1) is None
+    )
 
 
 def test_no_number_tells_a_difference_of_zero_apart() -> None:
     found = crossed_mean(np.random.default_rng(0).normal(size=(3, 30)))
-    assert found.images_needed(0, 0.1) is None
+    assert found.images_needed([0], 0.1) is None
+    assert found.images_needed([], 0.1) is None
 
 
 @pytest.mark.slow

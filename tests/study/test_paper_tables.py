@@ -63,8 +63,9 @@ def test_tables_that_a_study_does_not_ask_for_are_left_out() -> None:
     ]
 
 
-def test_the_scaled_net_has_no_published_error_beside_it() -> None:
-    table = study_tables(Results(study={"claims": ["initialise"]}))[0]
+@pytest.mark.parametrize("how", ["staged", "scaled"])
+def test_the_scaled_net_has_no_published_error_beside_it(how: str) -> None:
+    table = study_tables(Results(study={"claims": ["initialise"], "initialise": how}))[0]
     assert [(row.test[0].initialise, row.paper) for row in table.rows] == [
         ("staged", (27.0, 8.8)),
         ("scaled", None),

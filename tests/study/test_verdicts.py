@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -10,9 +12,9 @@ from synthetic_study import as_published, study
 from verydeep.study.claim import Claim, Comparison
 from verydeep.study.claims import GROUPS, claims
 from verydeep.study.conditions import Condition, Measure, Need
-from verydeep.study.results import Outcome, Results
+from verydeep.study.results import Outcome, Results, TrainingRecord
 from verydeep.study.verdicts import claims_of, decide, end_rate, judge
-from verydeep.study.wording import for_these_nets, found, needed
+from verydeep.study.wording import for_these_nets, found, needed, unfinished
 
 SINGLE = Measure("dense", "single")
 FIRST, SECOND = ((Condition(net), SINGLE) for net in ("D", "C"))
@@ -52,6 +54,32 @@ def test_a_clear_difference_decides_either_way() -> None:
     assert measured.errors == pytest.approx((100 * better.mean(), 100 * worse.mean()))
     assert measured.by_seed == pytest.approx(tuple(100 * (worse.mean(1) - better.mean(1))))
     assert measured.interval[0] < measured.difference < measured.interval[1]
+
+
+def test_there_is_no_verdict_before_all_planned_seeds_are_done() -> None:
+    rng = np.random.default_rng(0)
+    found = results(first=wrong(rng, 0.1, (3, 400)), second=wrong(rng, 0.6, (3, 400)))
+    (verdict,) = judge(replace(found, study={"seeds": [0, 1, 2, 3]}), [claim()])
+    (one,) = verdict.judged
+    assert (verdict.decision, one.open_seeds, one.failed) == ("not decided", (3,), ())
+    assert one.measured is not None
+    assert (one.measured.images_needed, one.measured.seeds_needed) == (None, None)
+    assert unfinished(one) == "No verdict before all seeds are done; 3 of 4 are."
+    assert (needed(one), for_these_nets(one)) == ("", "")
+
+
+def test_a_claim_that_needs_a_failed_training_is_not_decided() -> None:
+    rng = np.random.default_rng(0)
+    found = results(first=wrong(rng, 0.1, (2, 400)), second=wrong(rng, 0.6, (2, 400)))
+    record = TrainingRecord(SECOND[0], 2, "runs/C", failed="the loss became nan")
+    trainings = {(record.condition.canonical, 2): record}
+    found = replace(found, study={"seeds": [0, 1, 2]}, trainings=trainings)
+    (verdict,) = judge(found, [claim()])
+    assert verdict.decision == "not decided"
+    assert verdict.judged[0].failed == (record,)
+    assert unfinished(verdict.judged[0]) == (
+        "No verdict, as a training has failed: C, smaller S, seed 2."
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ S seeds, N images.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,24 +91,25 @@ class CrossedMean:
             freedom = np.where(spread > 0, total**2 / np.where(spread > 0, spread, 1), images - 1)
         return np.sqrt(np.maximum(square, (images + 2.0) ** -2)), np.maximum(freedom, 1.0)
 
-    def images_needed(self, distance: float, alpha: float) -> int | None:
+    def images_needed(self, distances: Sequence[float], alpha: float) -> int | None:
         """Return how many images, with the same number of seeds, would tell the mean apart.
 
         Args:
-            distance: Distance of the mean from the value to tell it from.
+            distances: Distances of the mean from the values to tell it from: none, one, or one on
+                either side.
             alpha: Error rate of each end of the interval.
 
         Returns:
-            A number with which an interval excludes that value with probability :data:`POWER` if
+            A number with which an interval excludes these values with probability :data:`POWER` if
             the true mean is as observed, to two digits; None if no number is enough.
         """
 
         def precision(numbers: Numbers) -> tuple[Numbers, Numbers]:
             return self.precision(np.array([float(self.seeds)]), numbers)
 
-        return _needed(precision, self.images, MOST_IMAGES, distance, alpha)
+        return _needed(precision, self.images, MOST_IMAGES, distances, alpha)
 
-    def seeds_needed(self, distance: float, alpha: float) -> int | None:
+    def seeds_needed(self, distances: Sequence[float], alpha: float) -> int | None:
         """Return how many seeds, on the same images; see :meth:`images_needed`.
 
         None also with one seed, which does not show how much seeds differ.
@@ -119,7 +120,7 @@ class CrossedMean:
 
         if self.seeds == 1:
             return None
-        return _needed(precision, self.seeds, MOST_SEEDS, distance, alpha)
+        return _needed(precision, self.seeds, MOST_SEEDS, distances, alpha)
 
 
 def crossed_mean(differences: ArrayLike) -> CrossedMean:
@@ -155,19 +156,43 @@ def _needed(
     precision: Callable[[Numbers], tuple[Numbers, Numbers]],
     now: int,
     most: int,
-    distance: float,
+    distances: Sequence[float],
     alpha: float,
 ) -> int | None:
     """Return the first number from ``now`` on at which the precision suffices."""
-    if distance <= 0:
+    if not distances or min(distances) <= 0:
         return None
     # The degrees of freedom fall as images are added, so the margin need not shrink all the way.
     grid = np.unique(np.ceil(np.geomspace(now, most, 500)))
     error, freedom = precision(grid)
-    enough = (_quantile(1 - alpha, freedom) + _quantile(POWER, freedom)) * error <= distance
+    missed = np.sum([1 - _excluded(each / error, freedom, alpha) for each in distances], axis=0)
+    enough = np.asarray(missed <= 1 - POWER)
     if not enough.any():
         return None
     return _two_digits(int(grid[int(np.argmax(enough))]))
+
+
+def _excluded(ratio: Numbers, freedom: Numbers, alpha: float) -> Numbers:
+    """Return the probability that an interval excludes a value below the true mean.
+
+    Estimate and standard error are independent, so t has a noncentral distribution.
+
+    Args:
+        ratio: Distance of the value from the true mean, in standard errors.
+        freedom: Degrees of freedom.
+        alpha: Error rate of the end of the interval.
+
+    >>> _excluded(np.array([0.0, 3.0]), np.array([9.0, 9.0]), 0.05).round(3)
+    array([0.05 , 0.868])
+    """
+    from scipy import stats
+
+    quantile, shift = _quantile(1 - alpha, freedom), np.minimum(ratio, 100.0)
+    normal = stats.norm.sf(quantile - shift)  # where the other is slow, or lost in rounding
+    with np.errstate(all="ignore"):
+        exact = stats.nct.sf(quantile, np.minimum(freedom, 1e4), shift)
+    usable = np.isfinite(exact) & (freedom < 1e4)
+    return np.asarray(np.where(usable, exact, normal), np.float64)
 
 
 def _two_digits(number: int) -> int:

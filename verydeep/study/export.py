@@ -87,6 +87,8 @@ def _comparison(one: Judged) -> Record:
         "images_needed": measured and measured.images_needed,
         "seeds_needed": measured and measured.seeds_needed,
         "for_these_nets": measured and measured.for_these_nets,
+        "seeds_open": len(one.open_seeds),
+        "trainings_failed": len(one.failed),
     }
 
 

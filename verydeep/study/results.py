@@ -191,6 +191,12 @@ class Results:
         """Return the outcomes by seed; none if nothing was tested yet."""
         return self.outcomes.get((condition.canonical, measure), {})
 
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Planned seeds; those with results if the study does not say."""
+        with_results = {seed for by_seed in self.outcomes.values() for seed in by_seed}
+        return tuple(self.study.get("seeds", sorted(with_results)))
+
     def training(self, condition: Condition, seed: int) -> TrainingRecord | None:
         """Return the record of a training; None if it has not ended."""
         return self.trainings.get((condition.canonical, seed))

@@ -2,7 +2,9 @@
 
 The verdict on a comparison follows from an interval of the difference of two errors, which counts
 both the images and the seeds as random (:mod:`verydeep.study.crossed`). A claim holds if all of its
-comparisons do, and does not hold if one of them does not.
+comparisons do, and does not hold if one of them does not. There is no verdict before all planned
+seeds are done: to stop as soon as a claim is decided, or to leave out seeds whose trainings have
+failed, would make false verdicts more frequent.
 
 All verdicts of a study are right at once with a probability of 95 %. A comparison is either as
 claimed or not, so only one of its two verdicts can be false, and it needs one end of the interval
@@ -15,7 +17,7 @@ never exceeds α/M, so it decides no more.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -25,7 +27,7 @@ from verydeep.study.claim import Claim, Comparison
 from verydeep.study.claims import GROUPS, claims
 from verydeep.study.conditions import Need
 from verydeep.study.crossed import CrossedMean, crossed_mean
-from verydeep.study.results import Results
+from verydeep.study.results import Results, TrainingRecord
 
 Decision = Literal["holds", "does not hold", "not decided"]
 
@@ -46,7 +48,7 @@ class Measured:
         seeds: Seeds that all tests of the comparison share.
         images: N.
         images_needed: How many images would decide, with the same number of seeds; None if it is
-            decided, or if no number would.
+            decided, if seeds are open, or if no number would.
         seeds_needed: How many seeds would decide, on the same images; None as above, and with a
             single seed.
         for_these_nets: The verdict that only counts the images as random: on these trained nets,
@@ -71,14 +73,18 @@ class Judged:
     Attributes:
         comparison: The comparison.
         decision: The verdict.
-        measured: What was measured; None if tests are missing.
         missing: Tests without a result that shares a seed with the others.
+        measured: What was measured; None if tests are missing.
+        open_seeds: Planned seeds without a result of all tests; with any, there is no verdict.
+        failed: Failed trainings that the tests need.
     """
 
     comparison: Comparison
     decision: Decision
-    measured: Measured | None = None
     missing: tuple[Need, ...] = ()
+    measured: Measured | None = None
+    open_seeds: tuple[int, ...] = ()
+    failed: tuple[TrainingRecord, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,7 @@ class Verdict:
 
 
 def judge(results: Results, chosen: Sequence[Claim] | None = None) -> list[Verdict]:
-    """Judge claims by the results of a study, which may be unfinished.
+    """Judge claims by the results of a study; those whose seeds are not all done are not decided.
 
     Args:
         results: Results so far.
@@ -112,6 +118,12 @@ def judge(results: Results, chosen: Sequence[Claim] | None = None) -> list[Verdi
     judging = claims_of(results) if chosen is None else tuple(chosen)
     alpha = end_rate(judging)
     return [_verdict(claim, results, alpha) for claim in judging]
+
+
+def is_judged(results: Results) -> bool:
+    """Return whether a comparison of a study has been judged, by all seeds that are planned."""
+    every = (one for verdict in judge(results) for one in verdict.judged)
+    return any(one.measured and not one.open_seeds for one in every)
 
 
 def claims_of(results: Results) -> tuple[Claim, ...]:
@@ -144,16 +156,19 @@ def _verdict(claim: Claim, results: Results, alpha: float) -> Verdict:
 def _judge(comparison: Comparison, results: Results, alpha: float) -> Judged:
     tests = list(dict.fromkeys(test for pair in comparison.pairs for test in pair))
     seeds = sorted(set.intersection(*(set(results.of(*test)) for test in tests)))
+    still_open = tuple(seed for seed in results.seeds if seed not in seeds)
+    judged = Judged(comparison, "not decided", (), None, still_open, _failed(tests, results))
     if not seeds:
         missing = tuple(test for test in tests if not results.of(*test)) or tuple(tests)
-        return Judged(comparison, "not decided", missing=missing)
+        return replace(judged, missing=missing)
     first = _wrong(results, [pair[0] for pair in comparison.pairs], seeds)
     second = _wrong(results, [pair[1] for pair in comparison.pairs], seeds)
     each = second - first
     mean = crossed_mean(each)
     interval = _points(mean.bounds(alpha))
-    decision = decide(comparison, interval)
-    distance = _distance(comparison, 100 * mean.mean) / 100 if decision == "not decided" else 0.0
+    decision = "not decided" if still_open else decide(comparison, interval)
+    undecided = decision == "not decided" and not still_open
+    distances = _distances(comparison, mean.mean) if undecided else ()
     measured = Measured(
         _points((float(first.mean()), float(second.mean()))),
         100 * mean.mean,
@@ -161,11 +176,18 @@ def _judge(comparison: Comparison, results: Results, alpha: float) -> Judged:
         tuple(100 * float(value) for value in each.mean(1)),
         tuple(seeds),
         mean.images,
-        mean.images_needed(distance, alpha),
-        mean.seeds_needed(distance, alpha),
+        mean.images_needed(distances, alpha),
+        mean.seeds_needed(distances, alpha),
         decide(comparison, _points(_averaged(each).bounds(alpha))),
     )
-    return Judged(comparison, decision, measured)
+    return replace(judged, decision=decision, measured=measured)
+
+
+def _failed(tests: Sequence[Need], results: Results) -> tuple[TrainingRecord, ...]:
+    """Return the failed trainings of the nets of some tests."""
+    nets = dict.fromkeys(net for condition, _ in tests for net in condition.members)
+    records = (results.training(net, seed) for net in nets for seed in results.seeds)
+    return tuple(record for record in records if record is not None and record.failed)
 
 
 def _points(shares: tuple[float, float]) -> tuple[float, float]:
@@ -204,8 +226,14 @@ def decide(comparison: Comparison, interval: tuple[float, float]) -> Decision:
     return "holds" if holds else "does not hold" if fails else "not decided"
 
 
-def _distance(comparison: Comparison, difference: float) -> float:
-    """Return how far a difference is from the nearest one for which the claim turns."""
-    if comparison.relation == "alike":
-        return abs(comparison.margin - abs(difference))
-    return abs(difference - comparison.margin)
+def _distances(comparison: Comparison, mean: float) -> tuple[float, ...]:
+    """Return how far a mean is from the values that an interval which decides would exclude.
+
+    They are shares, as the mean. What may be alike has one on either side.
+    """
+    margin = comparison.margin / 100
+    if comparison.relation != "alike":
+        return (abs(mean - margin),)
+    if abs(mean) < margin:
+        return margin - mean, margin + mean
+    return (abs(mean) - margin,)

@@ -98,6 +98,8 @@ def claimed(comparison: Comparison) -> str:
 
 def found(one: Judged) -> str:
     """Return the measured difference with its interval, or what is missing."""
+    if one.measured is None and one.failed:
+        return "not measured"
     if one.measured is None:
         return f"not measured yet: {_listed(map(test_title, one.missing))}"
     sides, measured = one.comparison, one.measured
@@ -116,10 +118,22 @@ def counts(measured: Measured) -> str:
     return f"{plural(len(measured.seeds), 'seed')}, {plural(measured.images, 'image')}"
 
 
+def unfinished(one: Judged) -> str:
+    """Return why there is no verdict yet, or none at all; empty if all seeds are done."""
+    if one.failed:
+        names = (f"{condition_title(r.condition)}, seed {r.seed}" for r in one.failed)
+        many = "trainings have" if len(one.failed) > 1 else "a training has"
+        return f"No verdict, as {many} failed: {_listed(names)}."
+    if one.measured is None or not one.open_seeds:
+        return ""
+    done = len(one.measured.seeds)
+    return f"No verdict before all seeds are done; {done} of {done + len(one.open_seeds)} are."
+
+
 def needed(one: Judged) -> str:
     """Return what would decide an undecided comparison; empty if it is decided or not measured."""
     measured = one.measured
-    if measured is None or one.decision != "not decided":
+    if measured is None or one.decision != "not decided" or one.open_seeds:
         return ""
     seeds, images = plural(len(measured.seeds), "seed"), plural(measured.images, "image")
     ways = []
@@ -144,6 +158,8 @@ def for_these_nets(one: Judged) -> str:
     """Return the verdict on the trained nets alone, where it says more; else empty."""
     measured = one.measured
     if measured is None or len(measured.seeds) == 1 or one.decision != "not decided":
+        return ""
+    if one.open_seeds:
         return ""
     decision = measured.for_these_nets
     return "" if decision == "not decided" else f"For the nets trained here alone, it {decision}."

@@ -89,11 +89,15 @@ class ProbeResult(AnyProbe):
         yield "C", f"{self.C:g}"
 
 
+FOLDS = 5
+"""Default number of folds."""
+
+
 def probe(
     features: Features | str | Path,
     *,
     C: float | Sequence[float] = GRID,
-    folds: int = 5,
+    folds: int = FOLDS,
     seed: int = 0,
     split: str | None = None,
     progress: ProgressWish = None,
@@ -149,7 +153,7 @@ def _probe_classes(
         )
     grid: tuple[Trial, ...] = ()
     if len(costs) > 1:
-        _check_folds(folds, names, labels)
+        check_folds(folds, names, np.bincount(labels))
         grid = _cross_validate(train.vectors, labels, costs, folds, seed, task)
     best = chosen_cost(grid, costs)
     svm, converged = fit_svm(train.vectors, labels, best, seed)
@@ -218,8 +222,17 @@ def _check_count(folds: int) -> None:
         raise InputError(f"folds must be 2 or more, got {folds} instead; or give a single C")
 
 
-def _check_folds(folds: int, names: NDArray[np.str_], labels: Labels) -> None:
-    counts = np.bincount(labels)
+def check_folds(folds: int, names: NDArray[np.str_], counts: NDArray[np.int64]) -> None:
+    """Refuse classes with fewer training images than folds.
+
+    Args:
+        folds: Number of folds.
+        names: Names of the classes, (K,).
+        counts: Numbers of their training images, (K,).
+
+    Raises:
+        DataError: A class has fewer.
+    """
     rarest = int(counts.argmin())
     if counts[rarest] < folds:
         raise DataError(

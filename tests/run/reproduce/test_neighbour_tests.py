@@ -10,7 +10,7 @@ from tiny import write_boxed, write_class_folders
 from transfer.made import classifier, noise
 
 from verydeep.data.pipeline.rescaled import TestPictures
-from verydeep.errors import InputError
+from verydeep.errors import DataError, InputError
 from verydeep.run.reproduce.reproduce import reproduce
 from verydeep.run.reproduce.transfer_tests import aggregated
 from verydeep.study.claims import claims
@@ -70,6 +70,15 @@ def test_a_whole_study_of_boxes_and_features(
     third = write_class_folders(tmp_path / "third", count=24, seed=6)
     with pytest.raises(InputError, match="transfer: data was"):
         reproduce(data, out, claims=asked, transfer_data=third, **TINY)  # type: ignore[arg-type]
+
+
+def test_other_data_are_checked_before_any_training(stripes: Path, tmp_path: Path) -> None:
+    data, out = write_class_folders(tmp_path / "data", count=24), tmp_path / "study"
+    few = write_class_folders(tmp_path / "few", count=5)
+    for other, message in ((few, "5 folds need 5 training images"), (stripes, "several labels")):
+        with pytest.raises(DataError, match=message):
+            reproduce(data, out, claims="transfer", transfer_data=other, **TINY)  # type: ignore[arg-type]
+    assert not (out / "study.json").exists()
 
 
 def _verdicts(out: Path) -> list[object]:

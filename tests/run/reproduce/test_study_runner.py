@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import synthetic_study
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from progresses import Listening
@@ -42,6 +43,9 @@ from verydeep.system.settings import Compute
 
 NEEDS = [need for claim in claims(["depth", "fusion"]) for need in claim.needs]
 PLAN = make_plan(NEEDS, [0, 1])
+
+
+ABOUT = {"begun": "now", "command": ["verydeep", "first"], "plan": ["a", "b"]}
 
 
 def study_in(folder: Path, data: Path) -> Study:
@@ -165,19 +169,39 @@ def test_data_and_settings_cannot_change_but_claims_and_seeds_can_grow(
 ) -> None:
     study = study_in(tmp_path / "study", pictures)
     study.folder.mkdir()
-    begin_or_compare(study, study.facts(claims=["depth"], seeds=[0]), {"begun": "now"})
-    begin_or_compare(study, study.facts(claims=["lrn"], seeds=[0, 1]), {"begun": "later"})
+    begin_or_compare(study, study.facts(claims=["depth"], seeds=[0]), ABOUT)
+    later = {"begun": "later", "command": ["verydeep", "more"], "plan": ["b", "c"]}
+    begin_or_compare(study, study.facts(claims=["lrn"], seeds=[0, 1]), later)
     now = json.loads((study.folder / "study.json").read_text())
     assert (now["claims"], now["seeds"], now["begun"]) == (["depth", "lrn"], [0, 1], "now")
+    assert (now["command"], now["more_commands"]) == (ABOUT["command"], [later["command"]])
+    assert now["plan"] == ["a", "b", "c"]
+    assert "earlier_seeds" not in now  # nothing was judged by them
     other = replace(study, budget=replace(study.budget, epochs=9), initialise="scaled")
     with pytest.raises(InputError) as caught:
-        begin_or_compare(other, other.facts(claims=["depth"], seeds=[0]), {})
+        begin_or_compare(other, other.facts(claims=["depth"], seeds=[0]), ABOUT)
     message = str(caught.value)
     assert "budget: epochs was 4, is 9" in message
     assert "initialise: was 'staged', is 'scaled'" in message
     fewer = replace(study, dataset=study.dataset.__class__(**_with_one_image_less(study)))
     with pytest.raises(InputError, match="other images, names or classes"):
-        begin_or_compare(fewer, fewer.facts(claims=["depth"], seeds=[0]), {})
+        begin_or_compare(fewer, fewer.facts(claims=["depth"], seeds=[0]), ABOUT)
+
+
+def test_seeds_that_were_judged_before_others_came_are_noted(
+    pictures: Path, tmp_path: Path
+) -> None:
+    study = study_in(tmp_path / "study", pictures)
+    study.folder.mkdir()
+    begin_or_compare(study, study.facts(claims=["depth"], seeds=[0, 1]), ABOUT)
+    found = synthetic_study.study(synthetic_study.as_published(["depth"]), [0, 1], 30)
+    write_json(study.folder / "images.json", found.names)
+    for by_seed in found.outcomes.values():
+        for outcome in by_seed.values():
+            write_outcome(study.folder, outcome)
+    for seeds in (5, 8):
+        begin_or_compare(study, study.facts(claims=["depth"], seeds=range(seeds)), ABOUT)
+    assert study.results().study["earlier_seeds"] == [2]
 
 
 def _with_one_image_less(study: Study) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from verydeep.data.dataset import Dataset
 from verydeep.data.read import DataSource, read_dataset
 from verydeep.errors import DataError
@@ -31,6 +33,7 @@ from verydeep.study.results import Results
 from verydeep.system.device import Machine, describe_environment, without_secret
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress
+from verydeep.transfer.probe import FOLDS, check_folds
 
 
 def prepare(wish: Wish, progress: Progress) -> Study:
@@ -47,6 +50,7 @@ def prepare(wish: Wish, progress: Progress) -> Study:
     transfer = None
     if wish.transfer_data is not None:
         transfer = read_dataset(wish.transfer_data, progress=progress)
+        _check_transfer(transfer)
     machine = wish.compute.machine()
     usual = _usual_settings(DataSource(wish.data, wish.layout), dataset, machine)
     return Study(
@@ -75,6 +79,20 @@ def _check_boxes(dataset: Dataset) -> None:
                 f"{LOCALIZATION} are learned from and tested by; docs/data.md says where boxes "
                 f"are read from; or name other {option('claims')}"
             )
+
+
+def _check_transfer(dataset: Dataset) -> None:
+    """Refuse data whose features no SVM can be cross-validated on.
+
+    Raises:
+        DataError: They are of several labels per image or of volumes, or a class has too few images
+            to train on.
+    """
+    dataset.check_single_label("a study of features")
+    dataset.check_images("a study of features")
+    counts = np.bincount(dataset.split("train").labels, minlength=len(dataset.classes))
+    present = np.flatnonzero(counts)
+    check_folds(FOLDS, np.array(dataset.classes)[present], counts[present])
 
 
 def make_costs(study: Study, wish: Wish) -> Costs:

@@ -16,6 +16,7 @@ from verydeep.study.claims import LOCALIZATION
 from verydeep.study.conditions import Condition, Initialisation
 from verydeep.study.plan import Part, TrainPart
 from verydeep.study.results import Results, load_results
+from verydeep.study.verdicts import is_judged
 from verydeep.system.files import clear_temporaries, make_folder, write_json
 from verydeep.system.locks import NAME as LOCK
 from verydeep.system.locks import hold
@@ -191,7 +192,20 @@ def begin_or_compare(study: Study, facts: dict[str, Any], about: Mapping[str, An
     }
     grown |= added
     if any(before.get(key) != value for key, value in grown.items()):
-        write_json(study.folder / FILE, {**before, **grown})
+        write_json(study.folder / FILE, {**before, **grown, **_growth(study, before, grown, about)})
+
+
+def _growth(
+    study: Study, before: Mapping[str, Any], grown: Mapping[str, Any], about: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what to note when claims or seeds are added: command, parts, seeds already judged."""
+    notes = {
+        "more_commands": [*before.get("more_commands", []), about["command"]],
+        "plan": list(dict.fromkeys([*before.get("plan", []), *about["plan"]])),
+    }
+    if len(grown["seeds"]) > len(before["seeds"]) and is_judged(study.results()):
+        notes["earlier_seeds"] = [*before.get("earlier_seeds", []), len(before["seeds"])]
+    return notes
 
 
 def _difference(key: str, before: Any, now: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from verydeep.study.conditions import HEADS, TRAIN_SCALES, Condition, Need
@@ -61,7 +61,7 @@ def progress_of(results: Results) -> Progress:
     """Return how far a study is, by its claims and seeds."""
     needs = [need for claim in claims_of(results) for need in claim.needs]
     tests: list[Need] = list(dict.fromkeys((one.canonical, measure) for one, measure in needs))
-    seeds = _seeds(results)
+    seeds = results.seeds
     conditions = sorted({chain for one, _ in tests for chain in _trainings(one)}, key=by_scale)
     trained = tuple(_trained(one, seeds, results) for one in conditions)
     ended = sum(results.training(one, seed) is not None for one in conditions for seed in seeds)
@@ -88,12 +88,6 @@ def by_scale(condition: Condition) -> tuple[int, str, tuple[bool, int]]:
     return scale, condition.net, order
 
 
-def _seeds(results: Results) -> list[int]:
-    """Return the seeds of a study; those with results if it does not say."""
-    with_results = {seed for by_seed in results.outcomes.values() for seed in by_seed}
-    return list(results.study.get("seeds", sorted(with_results)))
-
-
 def _trainings(condition: Condition) -> Iterator[Condition]:
     """Yield the nets of a condition and those that they are initialised from."""
     for member in condition.members:
@@ -102,7 +96,7 @@ def _trainings(condition: Condition) -> Iterator[Condition]:
         yield member
 
 
-def _trained(condition: Condition, seeds: list[int], results: Results) -> Trained:
+def _trained(condition: Condition, seeds: Sequence[int], results: Results) -> Trained:
     found = [results.training(condition, seed) for seed in seeds]
     records = [record for record in found if record is not None]
     nets = [record for record in records if not record.failed]

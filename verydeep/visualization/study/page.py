@@ -26,6 +26,7 @@ from verydeep.study.wording import (
     signed,
     tenths,
     trained_title,
+    unfinished,
 )
 from verydeep.system.durations import in_words
 from verydeep.system.files import write_json, write_text
@@ -84,6 +85,7 @@ def _page(results: Results, verdicts: Sequence[Verdict], tables: Sequence[Table]
         level=100 * (1 - ALPHA),
         end=100 * end_rate([verdict.claim for verdict in verdicts]),
         comparisons=sum(len(verdict.judged) for verdict in verdicts),
+        rates=round(ALPHA / end_rate([verdict.claim for verdict in verdicts])),
         margin=MARGIN,
         one_seed=ONE_SEED if any(verdict.seeds == 1 for verdict in verdicts) else None,
         groups={verdict.claim.group for verdict in verdicts},
@@ -94,6 +96,9 @@ def _page(results: Results, verdicts: Sequence[Verdict], tables: Sequence[Table]
         progress=progress_of(results),
         processor=environment.get("accelerator") or environment.get("processor"),
         estimated=study.get("hours_estimated"),
+        asked=study.get("hours_asked"),
+        more_commands=[command_line(one) for one in study.get("more_commands", [])],
+        earlier_seeds=study.get("earlier_seeds"),
         in_words=in_words,
         command=command_line(command) if command else None,
         plan=study.get("plan", []),
@@ -144,7 +149,7 @@ def _comparison(one: Judged, drawing: str) -> Parts:
         "kind": KIND[one.decision],
         "found": found(one),
         "counts": counts(one.measured) if one.measured else None,
-        "notes": [note for note in (for_these_nets(one), needed(one)) if note],
+        "notes": [note for note in (unfinished(one), for_these_nets(one), needed(one)) if note],
         "paper": paper,
         "drawing": drawing if one.measured else None,
     }

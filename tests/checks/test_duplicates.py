@@ -43,21 +43,33 @@ def scattered(generator: np.random.Generator, count: int) -> NDArray[np.uint64]:
 @pytest.mark.parametrize("seed", range(5))
 def test_the_search_finds_what_comparing_all_finds(seed: int) -> None:
     hashes = scattered(np.random.default_rng(seed), 400)
-    pairs, complete = near_pairs(hashes)
-    assert complete
-    assert pairs.tolist() == all_with_all(hashes)
-    assert len(pairs) > 100
+    found = near_pairs(hashes)
+    assert found.complete
+    assert found.pairs.tolist() == all_with_all(hashes)
+    assert len(found.pairs) > 100
 
 
 @given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 2**9), max_size=40))
 def test_the_search_finds_all_among_any_hashes(values: list[int]) -> None:
     hashes = np.array(values, dtype=np.uint64)
-    assert near_pairs(hashes)[0].tolist() == all_with_all(hashes)
+    assert near_pairs(hashes).pairs.tolist() == all_with_all(hashes)
 
 
 def test_too_many_pairs_are_cut_off_and_that_is_said() -> None:
-    pairs, complete = near_pairs(np.zeros(100, dtype=np.uint64), most=50)
-    assert (len(pairs), complete) == (50, False)
+    found = near_pairs(np.zeros(100, dtype=np.uint64), most=50)
+    assert (len(found.pairs), found.complete, found.across) == (50, False, True)
+
+
+def test_too_many_alike_in_one_class_hide_no_copy_in_another_split() -> None:
+    hashes = np.zeros(102, dtype=np.uint64)
+    hashes[100:], kinds = 2**64 - 1, np.array([0] * 101 + [1])
+    found = near_pairs(hashes, kinds, most=50)
+    assert len(found.pairs) == 51
+    assert found.pairs[-1].tolist() == [100, 101]
+    assert (found.complete, found.across) == (False, True)
+    alternating = np.arange(102) % 2
+    found = near_pairs(hashes, alternating, most=50)
+    assert (found.complete, found.across) == (False, False)
 
 
 COPIES: dict[str, Callable[[Image.Image, Path], Path]] = {

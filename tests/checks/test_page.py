@@ -16,7 +16,7 @@ from PIL import Image
 
 from checks.messy import clean_splits, save, scene
 from verydeep import check
-from verydeep.checks import page
+from verydeep.checks import contact_sheets, page
 from verydeep.checks.contact_sheets import HEIGHT, choose_sheets, shrink
 from verydeep.checks.report import CheckReport
 from verydeep.data.dataset import relative_name
@@ -139,6 +139,15 @@ def test_the_choice_is_seeded_and_of_usable_training_pictures(
         for picture in sheet.pictures:
             assert relative_name(picture.path, report.dataset.root).startswith(f"train/{name}/")
             assert picture.facts.fault is None
+
+
+def test_more_classes_than_fit_on_the_page_are_drawn(
+    written: tuple[CheckReport, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report, _ = written
+    monkeypatch.setattr(contact_sheets, "MOST_ON_A_PAGE", 2)
+    (sheet,) = choose_sheets(report.dataset, report.pictures)
+    assert len(sheet.pictures) == 2
 
 
 def test_a_small_picture_is_upright(tmp_path: Path) -> None:

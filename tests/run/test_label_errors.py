@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from verydeep.checks.label_errors import LabelError, LabelErrors
 from verydeep.checks.label_page import write_label_page
 from verydeep.cli.text.labels import labels_as_text
 from verydeep.errors import DataError, InputError
+from verydeep.run import label_errors
 from verydeep.transfer.features import About
 from verydeep.transfer.out_of_fold import out_of_fold_posteriors
 from verydeep.transfer.storage import write_features
@@ -95,6 +97,16 @@ def test_planted_labels_of_digits_are_found_by_their_features(
     assert [error.score for error in found.errors] == sorted(e.score for e in found.errors)
     assert found.judged == 600
     assert abs(found.estimated - 30) < 15
+
+
+def test_what_cannot_be_is_refused_before_a_net_sees_an_image(
+    colours: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(label_errors, "_features", Mock(side_effect=AssertionError))
+    with pytest.raises(InputError, match="method must be one of"):
+        find_label_errors(colours, features="runs/a", method="guess")  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="folds"):
+        find_label_errors(colours, features="runs/a", folds=500, progress=False)
 
 
 def test_a_file_of_features_says_the_same_and_files_are_written(

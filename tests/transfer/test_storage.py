@@ -76,6 +76,14 @@ def test_numpy_reads_the_npz_file(written: dict[str, Path]) -> None:
         assert json.loads(str(arrays["about"]))["scales"] == [64, 96]
 
 
+def test_names_of_any_length_in_all_fit_into_an_npz_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 100)  # instead of 2 GiB
+    write_features(tmp_path / "a.npz", iter(parts()), about())
+    assert read_features(tmp_path / "a.npz").files[0] == "cat/1.png"
+
+
 @BOTH
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, ending: str) -> None:
     def broken() -> Iterator[FeaturePart]:

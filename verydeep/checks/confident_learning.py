@@ -85,6 +85,16 @@ def calibrated_joint(posteriors: Floats, labels: Ints) -> NDArray[np.float64]:
     return np.asarray(joint / joint.sum(axis=1, keepdims=True) * counts[:, None])
 
 
+def check_method(method: str) -> None:
+    """Refuse unknown methods.
+
+    Raises:
+        InputError: There is no such method.
+    """
+    if method not in METHODS:
+        raise InputError(f"method must be one of {', '.join(METHODS)}, got {method!r} instead")
+
+
 def likely_errors(posteriors: Floats, labels: Ints, method: Method = "both") -> Mask:
     """Return which labels are likely wrong, bool (N,).
 
@@ -100,8 +110,7 @@ def likely_errors(posteriors: Floats, labels: Ints, method: Method = "both") -> 
     Raises:
         InputError: There is no such method.
     """
-    if method not in METHODS:
-        raise InputError(f"method must be one of {', '.join(METHODS)}, got {method!r} instead")
+    check_method(method)
     if method == "both":
         return _by_class(posteriors, labels) & _by_noise_rate(posteriors, labels)
     by: dict[str, Callable[[Floats, Ints], Mask]] = {

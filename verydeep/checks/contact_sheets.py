@@ -21,7 +21,10 @@ HEIGHT = 96
 """Height of a thumbnail in pixels; its width is at most twice that."""
 
 MOST_ON_A_PAGE = 1000
-"""Maximum thumbnails on all sheets together, but at least two per class."""
+"""Maximum thumbnails on all sheets together."""
+
+FEWEST_A_CLASS = 2
+"""Thumbnails of a class; with too many classes, not every one has a sheet."""
 
 MOST_A_CLASS = 8
 
@@ -38,7 +41,7 @@ class Sheet:
 def choose_sheets(
     dataset: Dataset, pictures: Sequence[ImageFacts], *, seed: int = 0
 ) -> tuple[Sheet, ...]:
-    """Choose some usable training images of every class.
+    """Choose some usable training images of every class, or of as many as fit on the page.
 
     Args:
         dataset: The data set.
@@ -50,14 +53,16 @@ def choose_sheets(
         if picture.facts.fault is None and picture.split in ("train", "all"):
             for label in dataset.classes_of(picture.label):
                 by_class[label].append(number)
-    each = max(2, min(MOST_A_CLASS, MOST_ON_A_PAGE // len(dataset.classes)))
+    count = len(dataset.classes)
+    each = max(FEWEST_A_CLASS, min(MOST_A_CLASS, MOST_ON_A_PAGE // count))
+    shown = sorted(random.Random(seed).sample(range(count), min(count, MOST_ON_A_PAGE // each)))
     return tuple(
         Sheet(
             dataset.title(label),
             _choose(pictures, by_class[label], each, seed),
             len(by_class[label]),
         )
-        for label in range(len(dataset.classes))
+        for label in shown
     )
 
 

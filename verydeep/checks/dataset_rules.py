@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import islice, product
 
@@ -129,8 +130,9 @@ def _members(evidence: Evidence, group: Group, key: str, relation: Relation) -> 
     kind = _kind(members)
     if key in ("shared", "duplicates") and key not in kind:
         return
+    candidates = _places(members, each=2)
     for picture in members:
-        others = (p for p in members if p is not picture and relation(picture, p))
+        others = (p for p in candidates if p is not picture and relation(picture, p))
         other = next(others, None)
         if other:
             where = f"same {group.equal} as {printable(other.name)} ({_place(evidence, other)})"
@@ -148,9 +150,13 @@ def _kind(members: list[ImageFacts]) -> set[str]:
 def _near(evidence: Evidence) -> Iterator[Finding]:
     """Yield the findings about near pairs; one that leaks and contradicts is in both."""
     pairs: dict[str, list[tuple[Near, Flagged]]] = {key: [] for key, *_ in _NEAR}
-    groups = {index: g.members for g in evidence.duplicates.groups for index in g.members}
+    copies = _copies(evidence)
     for near in evidence.duplicates.near:
-        for key, one, other in _relations(evidence, groups, near):
+        ones, others = (
+            copies.get(number) or [evidence.pictures[number]]
+            for number in (near.first, near.second)
+        )
+        for key, one, other in _relations(ones, others):
             reason = (
                 f"like {printable(one.name)} ({_place(evidence, one)}): {near.bits} of 64 bits "
                 f"differ, correlation {near.correlation:.3f}"
@@ -164,8 +170,9 @@ def _near(evidence: Evidence) -> Iterator[Finding]:
     if not evidence.duplicates.complete:
         yield Finding(
             "near-incomplete",
-            "note",
-            "too many images are alike to compare all pairs",
+            "note" if evidence.duplicates.across else "warning",
+            "too many images are alike to compare all pairs"
+            + ("" if evidence.duplicates.across else ", even of different splits or classes"),
             len(evidence.duplicates.near),
             "remove some of the near duplicates and check again",
         )
@@ -188,13 +195,9 @@ def _near_finding(
 
 
 def _relations(
-    evidence: Evidence, groups: dict[int, tuple[int, ...]], near: Near
+    ones: list[ImageFacts], others: list[ImageFacts]
 ) -> list[tuple[str, ImageFacts, ImageFacts]]:
-    """Return the findings of a near pair, each with two of its copies as evidence."""
-    ones, others = (
-        _places([evidence.pictures[index] for index in groups.get(number, (number,))])
-        for number in (near.first, near.second)
-    )
+    """Return the findings of the copies of a near pair, each with two of them as evidence."""
     found = []
     for key, _, relation, *_ in _NEAR:
         related = ((key, *pair) for pair in product(ones, others) if relation(*pair))
@@ -207,9 +210,25 @@ _MILDER = ("near-shared", "near-duplicates")
 """Findings that list a pair only if it is in no worse one."""
 
 
-def _places(copies: list[ImageFacts]) -> list[ImageFacts]:
-    """Return one copy per split and class."""
-    return list({(picture.split, picture.label): picture for picture in copies}.values())
+def _copies(evidence: Evidence) -> dict[int, list[ImageFacts]]:
+    """Return, for each image that is repeated, one copy per split and class."""
+    found: dict[int, list[ImageFacts]] = {}
+    for group in evidence.duplicates.groups:
+        places = _places([evidence.pictures[index] for index in group.members])
+        found |= dict.fromkeys(group.members, places)
+    return found
+
+
+def _places(copies: list[ImageFacts], each: int = 1) -> list[ImageFacts]:
+    """Return the first copies per split and class; what relates copies depends on these alone."""
+    counts: Counter[tuple[str, int]] = Counter()
+    found = []
+    for picture in copies:
+        place = picture.split, picture.label
+        if counts[place] < each:
+            found.append(picture)
+        counts[place] += 1
+    return found
 
 
 def _place(evidence: Evidence, picture: ImageFacts) -> str:

@@ -9,7 +9,7 @@ which distinguishes copies from chance similarity.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import combinations
@@ -26,7 +26,11 @@ from verydeep.system.progress import Progress
 Pairs = NDArray[np.int64]
 
 MOST_PAIRS = 100_000
-"""Maximum number of near pairs to compare: the frames of a video are all alike."""
+"""Maximum number of near pairs to compare, in one split and class and across them: the frames of a
+video are all alike."""
+
+MOST_COMPARISONS = 2 * 10**9
+"""Maximum number of hashes to compare, likewise: about a minute."""
 
 CERTAIN_BITS = 2
 """Maximum differing bits of the hashes of certain copies..."""
@@ -67,11 +71,34 @@ class Near:
 
 @dataclass(frozen=True, slots=True)
 class Duplicates:
-    """All duplicates in a data set; ``complete`` unless there were too many near pairs."""
+    """All duplicates in a data set.
+
+    Attributes:
+        groups: Equal images.
+        near: Near pairs.
+        complete: Whether these are all near pairs.
+        across: Whether they are at least all of different splits or classes.
+    """
 
     groups: tuple[Group, ...] = ()
     near: tuple[Near, ...] = ()
     complete: bool = True
+    across: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Near pairs of hashes.
+
+    Attributes:
+        pairs: Sorted pairs of indices (M, 2), the smaller first.
+        complete: Whether these are all.
+        across: Whether they are at least all of different kinds.
+    """
+
+    pairs: Pairs
+    complete: bool = True
+    across: bool = True
 
 
 def find_duplicates(
@@ -88,44 +115,64 @@ def find_duplicates(
         progress: Progress reporting; None is silent.
     """
     progress = progress or Progress()
-    same, numbers, hashes = _by_bytes(pictures)
-    found, complete = near_pairs(hashes, most=MOST_PAIRS, progress=progress)
-    pairs = numbers[found] if len(found) else np.empty((0, 2), np.int64)
+    same, numbers, hashes, kinds = _by_bytes(pictures)
+    found = near_pairs(hashes, kinds, most=MOST_PAIRS, progress=progress)
+    pairs = numbers[found.pairs] if len(found.pairs) else np.empty((0, 2), np.int64)
     features = _decode_again(pictures, pairs, workers, progress)
     heads = _join_equal_pixels(pairs, features)
     near = tuple(_near(pictures, pairs, features, heads))
-    return Duplicates(tuple(_groups(pictures, same, heads)), near, complete)
+    groups = tuple(_groups(pictures, same, heads))
+    return Duplicates(groups, near, found.complete, found.across)
 
 
 def near_pairs(
-    hashes: NDArray[np.uint64], *, most: int | None = None, progress: Progress | None = None
-) -> tuple[Pairs, bool]:
+    hashes: NDArray[np.uint64],
+    kinds: NDArray[np.int64] | None = None,
+    *,
+    most: int | None = None,
+    progress: Progress | None = None,
+) -> Found:
     """Find all pairs of hashes that differ in at most ``NEAR`` bits.
+
+    If too many of one kind are alike, those of different kinds are found nevertheless.
 
     Args:
         hashes: Hashes, uint64 (N,).
-        most: Maximum number of pairs; None finds all.
+        kinds: The kind of each, (N,): its split and class; None for one kind.
+        most: Maximum number of pairs of one kind, and of different kinds; None finds all.
         progress: Progress reporting; None is silent.
-
-    Returns:
-        Sorted pairs of indices (M, 2), the smaller first; and whether these are all.
     """
     columns = hashes.view(np.uint8).reshape(-1, 8).astype(np.uint16)
-    found: set[tuple[int, int]] = set()
-    chosen = list(combinations(range(8), 2))
+    kinds = np.zeros(len(hashes), np.int64) if kinds is None else kinds
+    most = len(hashes) ** 2 if most is None else most
+    within, across = set[tuple[int, int]](), set[tuple[int, int]]()
+    chosen, compared = list(combinations(range(8), 2)), 0
     with (progress or Progress()).task("pair", len(chosen)) as bar:
         for done, (one, other) in enumerate(chosen, start=1):
             keys = np.asarray(256 * columns[:, one] + columns[:, other], dtype=np.uint16)
-            for pairs in _close_within(hashes, keys):
-                found.update(map(tuple, pairs.tolist()))
-                if most is not None and len(found) > most:
-                    return _ordered(found)[:most], False
+            for pairs, tried in _close_within(hashes, keys):
+                crossing = kinds[pairs[:, 0]] != kinds[pairs[:, 1]]
+                across.update(map(tuple, pairs[crossing].tolist()))
+                if len(within) <= most:
+                    within.update(map(tuple, pairs[~crossing].tolist()))
+                compared += tried
+                if len(across) > most or (len(within) > most and compared > MOST_COMPARISONS):
+                    return Found(_first(within, across, most), complete=False, across=False)
             bar.update(done)
-    return _ordered(found), True
+    return Found(_first(within, across, most), complete=len(within) <= most)
 
 
-def _close_within(hashes: NDArray[np.uint64], keys: NDArray[np.uint16]) -> Iterator[Pairs]:
-    """Yield the close pairs with equal keys: sorted neighbours 1 apart, 2 apart, ..."""
+def _first(within: set[tuple[int, int]], across: set[tuple[int, int]], most: int) -> Pairs:
+    return _ordered({*sorted(within)[:most], *sorted(across)[:most]})
+
+
+def _close_within(
+    hashes: NDArray[np.uint64], keys: NDArray[np.uint16]
+) -> Iterator[tuple[Pairs, int]]:
+    """Yield the close pairs with equal keys: sorted neighbours 1 apart, 2 apart, ...
+
+    With each goes the number of pairs that were compared for it.
+    """
     order = np.argsort(keys, kind="stable")
     keys, hashes = keys[order], hashes[order]
     left = np.arange(len(keys))
@@ -137,23 +184,26 @@ def _close_within(hashes: NDArray[np.uint64], keys: NDArray[np.uint16]) -> Itera
         bits = np.bitwise_count(hashes[left] ^ hashes[left + step])
         close = left[bits <= NEAR]
         if close.size:
-            yield np.sort(np.stack([order[close], order[close + step]], axis=1), axis=1)
+            pairs = np.sort(np.stack([order[close], order[close + step]], axis=1), axis=1)
+            yield pairs, left.size
 
 
-def _ordered(pairs: set[tuple[int, int]]) -> Pairs:
+def _ordered(pairs: Iterable[tuple[int, int]]) -> Pairs:
     return np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
 
 
 def _by_bytes(
     pictures: Sequence[ImageFacts],
-) -> tuple[list[list[int]], NDArray[np.int64], NDArray[np.uint64]]:
-    """Return groups of equal files, and the indices and hashes of one of each."""
+) -> tuple[list[list[int]], NDArray[np.int64], NDArray[np.uint64], NDArray[np.int64]]:
+    """Return groups of equal files, and the indices, hashes and kinds of one of each."""
     digests, hashes = bytearray(), np.zeros(len(pictures), np.uint64)
+    kinds, numbers_of = np.zeros(len(pictures), np.int64), dict[tuple[str, int], int]()
     usable, hashed = (np.zeros(len(pictures), np.bool_) for _ in range(2))
     for index, picture in enumerate(pictures):
         facts = picture.facts
         digests += facts.digest.ljust(16, b"\0")
         hashes[index] = facts.hash or 0
+        kinds[index] = numbers_of.setdefault((picture.split, picture.label), len(numbers_of))
         usable[index], hashed[index] = facts.fault is None, facts.hash is not None
     numbers = np.flatnonzero(usable)
     keys = np.frombuffer(digests, np.uint64).reshape(-1, 2)[numbers]
@@ -168,7 +218,7 @@ def _by_bytes(
     ]
     firsts = np.sort(numbers[order[starts]])
     firsts = firsts[hashed[firsts]]
-    return several, firsts, hashes[firsts]
+    return several, firsts, hashes[firsts], kinds[firsts]
 
 
 def _decode_again(

@@ -80,6 +80,7 @@ def write_page(
         listed=LISTED,
         printable=printable,
         sheets=sheets,
+        classes=len(report.dataset.classes),
         small=small,
         mean_colour=_mean_colour(report),
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from verydeep.checks.confident_learning import Method
+from verydeep.checks.confident_learning import Method, check_method
 from verydeep.checks.label_errors import Judged, LabelErrors, judge_labels
 from verydeep.data.dataset import Dataset, relative_name
 from verydeep.data.group_rule import GroupRule
@@ -88,6 +88,7 @@ def find_label_errors(
     """
     if (model is None) == (features is None):
         raise InputError(f"give one of {option('model')} and {option('features')}")
+    check_method(method)
     progress, compute = choose_progress(progress), Compute.of(compute)
     source = DataSource(data, layout, task)
     dataset = source.read(draw=False, stream=False, progress=progress)
@@ -260,6 +261,10 @@ def _by_features(
     """Return the posteriors of a logistic regression on features, fold by fold."""
     if folds < 2:
         raise InputError(f"{option('folds')} must be 2 or more, got {folds} instead")
+    classes = pool.dataset.classes
+    if not isinstance(given, Features):  # before they are computed
+        groups = None if rule is None else groups_of(rule, pool.dataset, pool.samples)
+        deal_folds(pool.samples, pool.dataset.root, folds, seed, names=classes, groups=groups)
     found = _features(pool, given, compute, progress)
     rows = {name: row for row, name in enumerate(found.files.tolist())}
     keys = [encodable(name) for name in pool.names]
@@ -268,7 +273,6 @@ def _by_features(
         raise DataError(f"{pool.dataset.place}: none of its images has features in these")
     samples = pool.samples.take(numbers)
     groups = None if rule is None else groups_of(rule, pool.dataset, samples)
-    classes = pool.dataset.classes
     dealt = deal_folds(samples, pool.dataset.root, folds, seed, names=classes, groups=groups)
     vectors = found.vectors[[rows[keys[number]] for number in numbers]]
     if pool.dataset.multi_label:

@@ -162,7 +162,7 @@ def _write_npz(
         with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
             texts = dict(zip(COLUMNS, (files, splits, labels), strict=True))
             for name, column in (texts | {"about": whole}).items():
-                with archive.open(f"{name}.npy", "w") as member:
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                     np.lib.format.write_array(member, np.array(column, np.str_))
             with archive.open("vector.npy", "w", force_zip64=True) as member:
                 _copy_array(vectors, member, (len(files), about.dimension))

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from verydeep.data.geometry import Window
 from verydeep.inspection.receptive_field import MASS, ReceptiveField, receptive_fields
 from verydeep.inspection.subject import Subject
+from verydeep.nets.senet import SENet154
 from verydeep.visualization.inspection.section import Panel, Section
 from verydeep.visualization.inspection.tiles import DOTS, WIDTH
 from verydeep.visualization.plots.style import ORANGE, colour_scale, outline
@@ -34,11 +35,15 @@ def receptive_field_section(subject: Subject, layers: Sequence[str] = ()) -> Sec
         InputError: The net has no such layer.
     """
     fields = receptive_fields(subject, (*subject.model.net.block_ends, *layers))
+    gates = ""
+    if isinstance(subject.model.net, SENet154):
+        gates = " Gates, through which every pixel has a little influence, are left out of it."
     return Section(
         name="receptive-field",
         title="Receptive fields",
         lead="Left, orange: the theoretical receptive field of a layer's strongest unit, all "
-        "pixels that it can depend on (section 2.3 of the paper); a ring marks small ones. Right, "
+        f"pixels that it can depend on (section 2.3 of the paper); a ring marks small ones.{gates} "
+        "Right, "
         "the same field enlarged: the effective receptive field (Luo et al., 2016), |gradient| of "
         "the unit with respect to each pixel, summed over red, green and blue, on a square-root "
         f"colour scale. The dashed square holds {100 * MASS:.0f} % of it: more paths lead from the "

@@ -85,9 +85,12 @@ def _chosen(record: Record, decided: Decided | None) -> tuple[float, float] | No
 
 def _falls(curve: RiskCoverage) -> str:
     half = min(int(np.searchsorted(curve.coverage, 50)), len(curve.error) - 1)
+    # Images that are equally sure are answered together, so no threshold may give one half.
+    share = curve.coverage[half]
+    part = "half" if round(share) == 50 else f"{share:.0f} %"
     return (
         f"All images answered, the error is {percent(curve.error[-1])}; of the more confident "
-        f"half, {percent(curve.error[half])}."
+        f"{part}, {percent(curve.error[half])}."
     )
 
 

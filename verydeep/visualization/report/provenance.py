@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from verydeep.data.arrays import MEMORY
 from verydeep.errors import ModelError
 from verydeep.system.device import without_secret
 from verydeep.system.yaml import parse_yaml
@@ -34,11 +35,18 @@ def command_line(words: Sequence[str]) -> str:
 
 
 def again(data: Mapping[str, Any]) -> str:
-    """Return the command that repeats the run with the recipe in its folder.
+    """Return the command that repeats the run with the recipe in its folder; a call for arrays.
 
     Args:
         data: ``data.json`` of the run.
+
+    >>> again({"data": "my pets"})
+    "verydeep train 'my pets' --recipe recipe.yaml --out again"
+    >>> again({"data": "memory"})
+    'verydeep.train((images, labels), "recipe.yaml", "again")'
     """
+    if data["data"] == MEMORY:
+        return 'verydeep.train((images, labels), "recipe.yaml", "again")'
     source, layout = without_secret(str(data["data"])), data.get("layout_name")
     words = ["verydeep", "train", source, *(["--layout", str(layout)] if layout else [])]
     return shlex.join([*words, "--recipe", "recipe.yaml", "--out", "again"])

@@ -165,6 +165,11 @@ def for_these_nets(one: Judged) -> str:
     return "" if decision == "not decided" else f"For the nets trained here alone, it {decision}."
 
 
+def remarks(one: Judged) -> list[str]:
+    """Return what there is to say about a verdict: why there is none, and what would decide."""
+    return [text for text in (unfinished(one), for_these_nets(one), needed(one)) if text]
+
+
 def points(value: float) -> str:
     """Return a number of points.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from textwrap import fill
 
 from verydeep.study.verdicts import Judged, Verdict
-from verydeep.study.wording import ONE_SEED, claimed, counts, for_these_nets, found, needed, signed
+from verydeep.study.wording import ONE_SEED, claimed, counts, found, remarks, signed
 
 WIDTH, INDENT = 100, 8 * " "
 """Width of a line, and blanks before the notes on a comparison."""
@@ -39,5 +39,4 @@ def _notes(one: Judged) -> Iterator[str]:
     yield found(one)
     paper = "" if expected is None else f"the paper: {signed(expected)} points; "
     yield f"{paper}here: {counts(one.measured)}" if one.measured else paper.removesuffix("; ")
-    yield for_these_nets(one)
-    yield needed(one)
+    yield from remarks(one)

@@ -19,14 +19,12 @@ from verydeep.study.wording import (
     TRAINED,
     claimed,
     counts,
-    for_these_nets,
     found,
-    needed,
+    remarks,
     scales_title,
     signed,
     tenths,
     trained_title,
-    unfinished,
 )
 from verydeep.system.durations import in_words
 from verydeep.system.files import write_json, write_text
@@ -149,7 +147,7 @@ def _comparison(one: Judged, drawing: str) -> Parts:
         "kind": KIND[one.decision],
         "found": found(one),
         "counts": counts(one.measured) if one.measured else None,
-        "notes": [note for note in (unfinished(one), for_these_nets(one), needed(one)) if note],
+        "notes": remarks(one),
         "paper": paper,
         "drawing": drawing if one.measured else None,
     }

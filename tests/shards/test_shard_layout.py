@@ -120,6 +120,31 @@ def test_broken_pictures_are_left_out_by_name_or_stop_it(folder: Path, tmp_path:
     assert len(read_dataset(tmp_path / "other").split("train")) == 26
 
 
+def test_the_limit_that_writing_suggests_would_do(folder: Path, tmp_path: Path) -> None:
+    broken = ("red/00.png", "red/01.png", "green/00.png")
+    for name in broken:
+        (folder / "val" / name).write_bytes(b"broken")
+    whole = read_dataset(folder)
+    with pytest.raises(DataError) as refusal:
+        write_shards(whole, tmp_path / "out")
+    message = str(refusal.value)
+    assert "3 of 12 validation images cannot be read, more than the 1.0% that limit= " in message
+    assert all(name in message for name in broken)
+    _, _, suggested = message.rpartition("raise the limit: limit=")
+    assert write_shards(whole, tmp_path / "out", limit=float(suggested)).samples["val"] == 9
+
+
+def test_writing_stops_when_the_limit_is_exceeded_and_enough_are_listed(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write, "MOST_LISTED", 2)
+    for path in sorted((folder / "val").glob("*/*.png"))[:9]:
+        path.write_bytes(b"broken")
+    with pytest.raises(DataError, match=r"at least 3 of 12 validation images .*\n") as refusal:
+        write_shards(read_dataset(folder), tmp_path / "out")
+    assert str(refusal.value).endswith("Fix or remove them, or raise the limit")
+
+
 def test_shards_are_not_written_over_anything(folder: Path, tmp_path: Path) -> None:
     whole = read_dataset(folder)
     with pytest.raises(InputError, match="inside the data set"):

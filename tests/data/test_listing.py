@@ -59,6 +59,23 @@ def test_a_pattern_of_images(photos: Path) -> None:
     assert list_images("photos/a/0.png").part(range(1))[0] == ["photos/a/0.png"]
 
 
+def test_two_stars_are_any_folders_and_no_image_is_listed_twice(
+    photos: Path, tmp_path: Path
+) -> None:
+    Image.new("RGB", (9, 8)).save(photos / "9.png")
+    (photos / "a" / "above").symlink_to("..")  # as in a shell, not followed
+    everywhere = ["a/0", "a/2", "a/4", "b/1", "b/3", "b/5"]
+    for pattern, found in {
+        "photos/**/*.png": ["9", *everywhere],
+        f"{tmp_path}/photos/**/*.png": ["9", *everywhere],
+        "**/b/*.png": everywhere[3:],
+        "photos/{1,**/}/*.png": ["9", *everywhere],
+        "photos/a/{0,*}.png": everywhere[:3],
+    }.items():
+        names = [Path(name).absolute() for name in list_images(pattern).names]
+        assert sorted(names) == [tmp_path / "photos" / f"{name}.png" for name in sorted(found)]
+
+
 def test_shards_need_no_classes_and_are_read_by_offset(photos: Path) -> None:
     files = sorted(photos.rglob("*.png"))
     pack(Path("x-0.tar"), files[:4])

@@ -201,6 +201,7 @@ def test_patterns_stand_for_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         read_dataset("wds/set-train-{0000..0002}.tar")
     with pytest.raises(DataError, match="there are no such shards"):
         read_dataset("wds/none-*.tar")
+    assert read_dataset("wds/set-train-{0000,*}.tar", draw=False).sizes == {"train": 30}
     whole = read_dataset("wds/set-train-0000.tar")
     assert sum(whole.sizes.values()) == 15
 

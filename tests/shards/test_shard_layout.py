@@ -206,6 +206,17 @@ def test_patterns_stand_for_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert sum(whole.sizes.values()) == 15
 
 
+@pytest.mark.parametrize("given", ["wds", "wds/"])
+def test_a_folder_alone_may_name_the_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    (tmp_path / "wds").mkdir()
+    of_others(tmp_path / "wds" / "train", "0", range(12))
+    monkeypatch.chdir(tmp_path)
+    assert read_dataset(given, draw=False).sizes == {"train": 12}
+    assert read_dataset("wds/train", draw=False).sizes == {"all": 12}  # as for folders of images
+
+
 def test_splits_are_named_in_all_or_none(tmp_path: Path) -> None:
     of_others(tmp_path / "wds", "train", range(12))
     write_tar(tmp_path / "wds" / "more.tar", samples(range(3)))

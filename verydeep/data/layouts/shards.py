@@ -189,7 +189,7 @@ class _Found:
         if not places:
             raise DataError(f"{self.data}: contains no shards (*.tar)")
         root = _common_folder(places)
-        splits = self._by_split(places, root)
+        splits = self._by_split(places, self.data if Path(self.data).is_dir() else root)
         streams = is_remote(self.data) if self.stream is None else self.stream
         indexes = {
             name: index_shards(found, progress=self.progress) for name, found in splits.items()
@@ -225,9 +225,10 @@ class _Found:
         found = sorted(map(str, path.rglob("*.tar")))
         return [place for place in found if not is_system_path(place.removeprefix(self.data))]
 
-    def _by_split(self, places: Sequence[str], root: str) -> dict[str, list[str]]:
+    def _by_split(self, places: Sequence[str], folder: str) -> dict[str, list[str]]:
+        """Return the shards by the split in their names, relative to a folder."""
         splits: dict[str, list[str]] = {}
-        by_name = {name: last_split(name) or "all" for name in _names(places, root)}
+        by_name = {name: last_split(name) or "all" for name in _names(places, folder)}
         for place, split in zip(places, resolve_eval(by_name).values(), strict=True):
             splits.setdefault(split, []).append(place)
         if "all" in splits and len(splits) > 1:

@@ -76,6 +76,23 @@ def test_two_stars_are_any_folders_and_no_image_is_listed_twice(
         assert sorted(names) == [tmp_path / "photos" / f"{name}.png" for name in sorted(found)]
 
 
+def test_a_tilde_is_the_home_folder_where_it_is_given_alone(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "photos"))
+    odd = photos / "a" / "~$0.png"
+    (photos / "a" / "0.png").rename(odd)
+    write_table(photos / "list.csv", ["a/~$0.png", "~/a/2.png"], "file")
+    assert list_images("~/a/2.png").sources[0] == tmp_path / "photos" / "a" / "2.png"
+    monkeypatch.chdir(photos / "a")
+    for source in (".", "*.png", odd.name):
+        assert tmp_path / odd in [Path(one) for one in list_images(source).sources]  # type: ignore[arg-type]
+    rows = list_images("~/list.csv").sources
+    assert [rows[0], rows[1]] == [tmp_path / odd, tmp_path / "photos" / "~/a/2.png"]
+    with pytest.raises(DataError, match="~nobody_there/pets: no such file or folder"):
+        list_images("~nobody_there/pets")
+
+
 def test_shards_need_no_classes_and_are_read_by_offset(photos: Path) -> None:
     files = sorted(photos.rglob("*.png"))
     pack(Path("x-0.tar"), files[:4])

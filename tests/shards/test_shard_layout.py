@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny import write_class_folders, write_splits
+from tiny import plant, write_class_folders, write_splits
 
 from shards.made import number_of, png, samples, write_tar
 from verydeep.data.dataset import Dataset, relative_name
@@ -215,6 +215,29 @@ def test_a_folder_alone_may_name_the_split(
     monkeypatch.chdir(tmp_path)
     assert read_dataset(given, draw=False).sizes == {"train": 12}
     assert read_dataset("wds/train", draw=False).sizes == {"all": 12}  # as for folders of images
+
+
+def test_a_manifest_of_something_else_is_no_manifest(tmp_path: Path) -> None:
+    of_others(tmp_path, "train", range(12))
+    (tmp_path / "dataset.json").write_text('{"title": "Pets"}')
+    assert read_dataset(tmp_path, draw=False).sizes == {"train": 12}
+
+
+def test_an_archive_beside_volumes_is_what_they_were_unpacked_from(tmp_path: Path) -> None:
+    plant(tmp_path, "all.tar", "train/a/1.npy", "train/b/1.npy")
+    assert read_dataset(tmp_path, draw=False).layout_name == "volumes"
+    of_others(tmp_path / "wds", "train", range(12))
+    plant(tmp_path / "wds", "embeddings/1.npy")
+    assert read_dataset(tmp_path / "wds", draw=False).layout_name == "shards"
+
+
+def test_shards_without_training_images_are_refused_before_they_are_written(
+    folder: Path, tmp_path: Path
+) -> None:
+    (folder / "train").rename(tmp_path / "away")
+    with pytest.raises(DataError, match="no training images; found val, test"):
+        write_shards(read_dataset(folder, draw=False), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_splits_are_named_in_all_or_none(tmp_path: Path) -> None:

@@ -32,7 +32,15 @@ from verydeep.data.pipeline.colour_statistics import (
 )
 from verydeep.data.pipeline.workers import in_parallel
 from verydeep.data.samples import Sample, Samples
-from verydeep.data.shards.manifest import DIGITS, NAME, Colours, Manifest, ShardEntry, SplitEntry
+from verydeep.data.shards.manifest import (
+    DIGITS,
+    NAME,
+    Colours,
+    Manifest,
+    ShardEntry,
+    SplitEntry,
+    fault_of_splits,
+)
 from verydeep.data.shards.tar import BLOCK
 from verydeep.errors import DataError, PictureError, printable
 from verydeep.system.files import explained_write_errors, make_output_folder, sync, write_json
@@ -127,14 +135,16 @@ def write_shards(
         progress: Progress reporting; None is silent.
 
     Raises:
-        DataError: The folder is not empty, too many images are broken, images have several
-            labels, or the data are volumes.
+        DataError: The folder is not empty, too many images are broken, there are no training
+            images, images have several labels, or the data are volumes.
         InputError: The folder is inside the data set or not writable.
         DiskError: The disk is full; what was written is removed.
         WorkerError: A reading process was killed.
     """
     dataset.check_single_label("a shard")
     dataset.check_images("a shard")
+    if fault := fault_of_splits(dataset.splits):
+        raise DataError(f"{dataset.place}: {fault}; shards are written for training")
     folder = make_output_folder(Path(out), dataset.root)
     writing = _Writing(dataset, folder, samples, mebibytes * 2**20, seed, limit, workers)
     with hold(folder):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from tiny import recipe
 
@@ -46,6 +47,10 @@ def test_numbers_are_classes_in_their_order() -> None:
     dataset = verydeep.read_dataset((images, np.arange(12)), draw=False)
     assert dataset.classes == tuple(str(number) for number in range(12))
     assert dataset.split("all").labels.tolist() == list(range(12))
+    of_torch = verydeep.read_dataset((images, torch.arange(12)), draw=False)
+    assert of_torch.classes == dataset.classes
+    several = [[np.int64(1)], [], [torch.tensor(2), "1"], *[[0]] * 9]
+    assert verydeep.read_dataset((images, several), draw=False).classes == ("0", "1", "2")
     gray = verydeep.read_dataset(([Image.new("L", (9, 9), 7)] * 2, ["a", "b"]), draw=False)
     assert np.unique(np.asarray(decode(gray.split("all")[0].path))).tolist() == [7]
 
@@ -56,6 +61,11 @@ def test_numbers_are_classes_in_their_order() -> None:
         (([np.zeros((9, 9, 3), np.uint8)] * 2, ["a"]), "as many labels"),
         (([np.zeros((9, 9, 3), np.uint8)] * 2, ["a", "a"]), "at least two"),
         (([np.zeros((9, 9, 3), np.float32)] * 2, ["a", "b"]), "uint8"),
+        (([np.zeros((9, 9, 3), np.uint8)] * 2, np.eye(2)), r"label 0: .* ndarray of shape \(2,\)"),
+        (([np.zeros((9, 9, 3), np.uint8)] * 2, torch.eye(2)), r"0: .* Tensor of shape \(2,\)"),
+        (([np.zeros((9, 9, 3), np.uint8)] * 2, ["a", None]), "label 1: .* got NoneType instead"),
+        (([np.zeros((9, 9, 3), np.uint8)] * 2, np.ones(2)), "label 0: .* got float64 instead"),
+        (([np.zeros((9, 9, 3), np.uint8), __file__], ["a", "b"]), "files among images in memory"),
     ],
 )
 def test_what_is_no_data_set_is_refused(data: Any, words: str) -> None:

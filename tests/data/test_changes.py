@@ -197,10 +197,23 @@ def test_a_size_that_nobody_knows_is_no_change() -> None:
     assert not compare_rows("val", {"a": Row("x", UNKNOWN, 0, 0)}, {"a": Row("x", 3, 0, 0)})
 
 
-def test_a_damaged_record_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "r.npz").write_bytes(b"PK")
-    with pytest.raises(DataError, match=r"r\.npz"):
-        read_records(tmp_path / "r.npz")
+def test_a_damaged_record_is_refused(tmp_path: Path, data: Path) -> None:
+    path = tmp_path / "r.npz"
+    write_records(path, record_splits(read_dataset(data)))
+    whole = path.read_bytes()
+    name, extra = (int.from_bytes(whole[at : at + 2], "little") for at in (26, 28))
+    compressed = 30 + name + extra  # where the first file begins
+    method = whole.index(b"PK\x01\x02") + 10  # in the directory at the end
+    damaged = (
+        b"PK",
+        whole[: len(whole) // 2],
+        whole[:compressed] + b"\xff" * 20 + whole[compressed + 20 :],
+        whole[:method] + b"\x63" + whole[method + 1 :],
+    )
+    for content in damaged:
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=r"r\.npz: cannot be read"):
+            read_records(path)
     assert read_records(tmp_path / "none.npz") is None
 
 

@@ -76,13 +76,17 @@ def test_writing_to_a_batch_does_not_write_to_the_store() -> None:
     assert np.array_equal(store.picture(0), pictures[0])
 
 
-@pytest.mark.parametrize(("device", "share"), [("cpu", 0.4), ("cuda", 0.8)])
+@pytest.mark.parametrize(
+    ("device", "ram", "whole"),
+    [("cpu", 1000, 400), ("cuda", 9000, 800), ("cuda", 1000, 400), ("mps", 1000, 400)],
+)
 def test_room_ends_when_the_share_of_memory_is_taken(
-    device: str, share: float, monkeypatch: pytest.MonkeyPatch
+    device: str, ram: int, whole: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "available_memory", lambda device: 1000)
+    monkeypatch.setattr(
+        store_module, "available_memory", lambda device: 1000 if device.type == "cuda" else ram
+    )
     room = Room(torch.device(device))
-    whole = int(1000 * share)
     room.take(whole - 100)
     room.take(100)
     with pytest.raises(DataError, match=r"do not fit into memory.*data__cache='none'"):

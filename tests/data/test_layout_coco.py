@@ -182,6 +182,10 @@ def changed(key: str, value: Any) -> dict[str, Any]:
             changed("images", [{"id": 0, "file_name": "a"}] * 2),
             r"images\[1\]: another image also has id",
         ),
+        (
+            changed("categories", [{"id": 1, "name": "cat"}, {"id": 1, "name": "dog"}]),
+            r"categories\[1\]: another category also has id 1",
+        ),
         (changed("images", [{"id": 0, "file_name": "../a"}]), "'../a' is not in"),
         (changed("images", [{"id": 0, "file_name": "/a"}]), "'/a' is not in"),
         (changed("images", [{"id": 0, "file_name": "a\0"}]), "is not in"),

@@ -111,10 +111,32 @@ def test_a_row_without_a_picture_is_unreadable_not_fatal(tmp_path: Path) -> None
 def test_a_row_may_name_a_file(tmp_path: Path) -> None:
     Image.new("RGB", (5, 4), "red").save(tmp_path / "a.png")
     stored = [{"image": {"bytes": None, "path": str(tmp_path / name)}} for name in ("a.png", "b")]
-    places = HubRows("train", stored, "image", np.array([1, 0]))
+    places = HubRows("train", stored, "image", np.array([1, 0]), (tmp_path.resolve(),))
     assert decode(places[1]).size == (5, 4)
     with pytest.raises(PictureError, match="train/1: No such file"):
         decode(places[0])
+
+
+@pytest.mark.parametrize("folder", ["saved", "home", "elsewhere"])
+def test_a_row_names_only_files_of_the_data_set_or_the_hubs_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    monkeypatch.setattr(constants, "HF_HOME", str(tmp_path / "home"))
+    path = tmp_path / folder / "red.png"
+    arrow = [{"bytes": None, "path": str(path)}] * 2
+    features = hub.Features({"image": hub.Image(decode=False), "label": hub.Value("string")})
+    some = hub.Dataset.from_dict({"image": arrow, "label": ["a", "b"]}, features=features)
+    # As a stranger may write it: the package itself puts the bytes into what it saves.
+    monkeypatch.setattr("datasets.arrow_writer.embed_table_storage", lambda table, **_: table)
+    path.parent.mkdir(exist_ok=True)
+    Image.new("RGB", (5, 4), "red").save(path)
+    hub.DatasetDict({"train": some, "test": some}).save_to_disk(tmp_path / "saved")
+    image = read_dataset(tmp_path / "saved", draw=False).split("train")[0].path
+    if folder == "elsewhere":
+        with pytest.raises(PictureError, match="train/0: the row names a file outside"):
+            decode(image)
+    else:
+        assert decode(image).size == (5, 4)
 
 
 @pytest.mark.parametrize(
@@ -163,6 +185,8 @@ def test_an_id_is_fetched(online: list[tuple[str, str | None]]) -> None:
     assert read_dataset("hf:owner/pets?label=coarse").classes == ("0", "1")
     with pytest.raises(DataError, match=r"no column 'corse'.*did you mean 'coarse'"):
         read_dataset("hf:owner/pets?label=corse")
+    with pytest.raises(DataError, match="'label' holds no images; those that do: image"):
+        read_dataset("hf:owner/pets?image=label")
     for wrong in ("hf:owner/pets?lable=x", "hf:"):
         with pytest.raises(DataError, match="must be like hf:owner/name"):
             read_dataset(wrong)

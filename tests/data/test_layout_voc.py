@@ -113,6 +113,18 @@ def test_lists_that_cannot_be_used_are_refused(
         read_dataset(write_voc(tmp_path, lists))
 
 
+def test_an_image_comes_before_its_copy_in_a_subfolder(tmp_path: Path) -> None:
+    plant(write_voc(tmp_path), "JPEGImages/thumbs/p1.jpg", "JPEGImages/thumbs/p1.png")
+    assert ("JPEGImages/p1.jpg", "dog") in listed(read_dataset(tmp_path), "train")
+
+
+@pytest.mark.parametrize("other", ["JPEGImages/p1.png", "JPEGImages/a/p9.jpg"])
+def test_two_images_of_one_name_are_refused(tmp_path: Path, other: str) -> None:
+    plant(write_voc(tmp_path), other, "JPEGImages/b/p9.jpg")
+    with pytest.raises(DataError, match=r"p1\.jpg and p1\.png are|a/p9\.jpg and b/p9\.jpg are"):
+        read_dataset(tmp_path)
+
+
 def test_a_missing_annotation_is_refused(tmp_path: Path) -> None:
     root = write_voc(tmp_path)
     (root / "Annotations" / "p3.xml").unlink()

@@ -59,6 +59,40 @@ def test_a_pattern_of_images(photos: Path) -> None:
     assert list_images("photos/a/0.png").part(range(1))[0] == ["photos/a/0.png"]
 
 
+def test_two_stars_are_any_folders_and_no_image_is_listed_twice(
+    photos: Path, tmp_path: Path
+) -> None:
+    Image.new("RGB", (9, 8)).save(photos / "9.png")
+    (photos / "a" / "above").symlink_to("..")  # as in a shell, not followed
+    everywhere = ["a/0", "a/2", "a/4", "b/1", "b/3", "b/5"]
+    for pattern, found in {
+        "photos/**/*.png": ["9", *everywhere],
+        f"{tmp_path}/photos/**/*.png": ["9", *everywhere],
+        "**/b/*.png": everywhere[3:],
+        "photos/{1,**/}/*.png": ["9", *everywhere],
+        "photos/a/{0,*}.png": everywhere[:3],
+    }.items():
+        names = [Path(name).absolute() for name in list_images(pattern).names]
+        assert sorted(names) == [tmp_path / "photos" / f"{name}.png" for name in sorted(found)]
+
+
+def test_a_tilde_is_the_home_folder_where_it_is_given_alone(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "photos"))
+    odd = photos / "a" / "~$0.png"
+    (photos / "a" / "0.png").rename(odd)
+    write_table(photos / "list.csv", ["a/~$0.png", "~/a/2.png"], "file")
+    assert list_images("~/a/2.png").sources[0] == tmp_path / "photos" / "a" / "2.png"
+    monkeypatch.chdir(photos / "a")
+    for source in (".", "*.png", odd.name):
+        assert tmp_path / odd in [Path(one) for one in list_images(source).sources]  # type: ignore[arg-type]
+    rows = list_images("~/list.csv").sources
+    assert [rows[0], rows[1]] == [tmp_path / odd, tmp_path / "photos" / "~/a/2.png"]
+    with pytest.raises(DataError, match="~nobody_there/pets: no such file or folder"):
+        list_images("~nobody_there/pets")
+
+
 def test_shards_need_no_classes_and_are_read_by_offset(photos: Path) -> None:
     files = sorted(photos.rglob("*.png"))
     pack(Path("x-0.tar"), files[:4])
@@ -121,9 +155,8 @@ def test_a_column_that_is_not_there(suffix: str, photos: Path) -> None:
     write_table(table, ["a/4.png"], "photo_at")
     with pytest.raises(DataError, match=r"no column has a usual name of paths .*photo_at.*column="):
         list_images(table)
-    if suffix != ".jsonl":  # whose rows may have different columns
-        with pytest.raises(DataError, match=r"no column 'photo_it'; .* did you mean 'photo_at'"):
-            list_images(table, column="photo_it")
+    with pytest.raises(DataError, match=r"no column 'photo_it'; .* did you mean 'photo_at'"):
+        list_images(table, column="photo_it")
 
 
 @pytest.mark.parametrize(

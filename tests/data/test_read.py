@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from tiny import counts, listed, plant
 
+from verydeep import Compute, check
 from verydeep.data.builtin import digits
 from verydeep.data.dataset import Dataset
 from verydeep.data.geometry import Box
@@ -394,6 +395,17 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
         "hf:owner/name",
     ):
         assert kind in str(error.value)
+
+
+def test_a_tilde_is_the_home_folder_of_someone_who_has_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(tmp_path / "pets [v2]", *many("cat", 3), *many("dog", 3))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert read_dataset("~/pets [v2]", draw=False).root == tmp_path / "pets [v2]"
+    for refuses in (read_dataset, partial(check, compute=Compute(workers=0))):
+        with pytest.raises(DataError, match="~nobody_there/pets: no such file or folder"):
+            refuses("~nobody_there/pets")
 
 
 def test_a_file_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny import write_class_folders, write_splits
+from tiny import plant, write_class_folders, write_splits
 
 from shards.made import number_of, png, samples, write_tar
 from verydeep.data.dataset import Dataset, relative_name
@@ -120,6 +120,31 @@ def test_broken_pictures_are_left_out_by_name_or_stop_it(folder: Path, tmp_path:
     assert len(read_dataset(tmp_path / "other").split("train")) == 26
 
 
+def test_the_limit_that_writing_suggests_would_do(folder: Path, tmp_path: Path) -> None:
+    broken = ("red/00.png", "red/01.png", "green/00.png")
+    for name in broken:
+        (folder / "val" / name).write_bytes(b"broken")
+    whole = read_dataset(folder)
+    with pytest.raises(DataError) as refusal:
+        write_shards(whole, tmp_path / "out")
+    message = str(refusal.value)
+    assert "3 of 12 validation images cannot be read, more than the 1.0% that limit= " in message
+    assert all(name in message for name in broken)
+    _, _, suggested = message.rpartition("raise the limit: limit=")
+    assert write_shards(whole, tmp_path / "out", limit=float(suggested)).samples["val"] == 9
+
+
+def test_writing_stops_when_the_limit_is_exceeded_and_enough_are_listed(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write, "MOST_LISTED", 2)
+    for path in sorted((folder / "val").glob("*/*.png"))[:9]:
+        path.write_bytes(b"broken")
+    with pytest.raises(DataError, match=r"at least 3 of 12 validation images .*\n") as refusal:
+        write_shards(read_dataset(folder), tmp_path / "out")
+    assert str(refusal.value).endswith("Fix or remove them, or raise the limit")
+
+
 def test_shards_are_not_written_over_anything(folder: Path, tmp_path: Path) -> None:
     whole = read_dataset(folder)
     with pytest.raises(InputError, match="inside the data set"):
@@ -176,8 +201,43 @@ def test_patterns_stand_for_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         read_dataset("wds/set-train-{0000..0002}.tar")
     with pytest.raises(DataError, match="there are no such shards"):
         read_dataset("wds/none-*.tar")
+    assert read_dataset("wds/set-train-{0000,*}.tar", draw=False).sizes == {"train": 30}
     whole = read_dataset("wds/set-train-0000.tar")
     assert sum(whole.sizes.values()) == 15
+
+
+@pytest.mark.parametrize("given", ["wds", "wds/"])
+def test_a_folder_alone_may_name_the_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    (tmp_path / "wds").mkdir()
+    of_others(tmp_path / "wds" / "train", "0", range(12))
+    monkeypatch.chdir(tmp_path)
+    assert read_dataset(given, draw=False).sizes == {"train": 12}
+    assert read_dataset("wds/train", draw=False).sizes == {"all": 12}  # as for folders of images
+
+
+def test_a_manifest_of_something_else_is_no_manifest(tmp_path: Path) -> None:
+    of_others(tmp_path, "train", range(12))
+    (tmp_path / "dataset.json").write_text('{"title": "Pets"}')
+    assert read_dataset(tmp_path, draw=False).sizes == {"train": 12}
+
+
+def test_an_archive_beside_volumes_is_what_they_were_unpacked_from(tmp_path: Path) -> None:
+    plant(tmp_path, "all.tar", "train/a/1.npy", "train/b/1.npy")
+    assert read_dataset(tmp_path, draw=False).layout_name == "volumes"
+    of_others(tmp_path / "wds", "train", range(12))
+    plant(tmp_path / "wds", "embeddings/1.npy")
+    assert read_dataset(tmp_path / "wds", draw=False).layout_name == "shards"
+
+
+def test_shards_without_training_images_are_refused_before_they_are_written(
+    folder: Path, tmp_path: Path
+) -> None:
+    (folder / "train").rename(tmp_path / "away")
+    with pytest.raises(DataError, match="no training images; found val, test"):
+        write_shards(read_dataset(folder, draw=False), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_splits_are_named_in_all_or_none(tmp_path: Path) -> None:

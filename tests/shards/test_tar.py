@@ -6,6 +6,8 @@ import io
 import pickle
 import random
 import re
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -114,6 +116,21 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
     (picture,) = read(written(parts, tmp_path))
     assert picture is not None
     assert picture.data == png(1)
+
+
+def test_an_image_counts_without_the_extra_that_reads_it(tmp_path: Path) -> None:
+    write_tar(tmp_path / "s.tar", [("1.heic", b"x"), ("1.cls", b"0"), *samples([2])])
+    script = (  # in a process of its own, where the extra is not installed
+        "import sys\n"
+        "sys.modules['pillow_heif'] = None\n"
+        "from verydeep.data.shards.index import index_shard\n"
+        "found = index_shard(sys.argv[1])\n"
+        "print(*found.names, found.incomplete)\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "s.tar"], capture_output=True, check=True
+    )
+    assert ran.stdout.split() == [b"1.heic", b"00002.png", b"0"]
 
 
 @pytest.mark.parametrize("name", ["../../etc/cron.d/x.png", "/etc/passwd.png"])

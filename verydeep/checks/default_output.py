@@ -9,7 +9,7 @@ from verydeep.checks.label_page import WRITTEN as LABELS
 from verydeep.checks.page import WRITTEN, write_page
 from verydeep.checks.report import CheckReport
 from verydeep.errors import InputError
-from verydeep.system.files import make_output_folder
+from verydeep.system.files import expanded, make_output_folder
 from verydeep.system.locks import NAME as LOCK
 from verydeep.system.locks import hold
 from verydeep.system.option_names import option
@@ -53,7 +53,7 @@ def _name(data: str) -> str:
     >>> _name("lay/pets.v2"), _name("s3://pets/{train,val}-*.tar")
     ('pets.v2', 'train-val-.tar')
     """
-    path = Path(data).expanduser()
+    path = expanded(data)
     whole = path.resolve() if path.exists() else path
     name = whole.stem if whole.is_file() else whole.name
     return _UNUSUAL.sub("-", name).strip("-.") or "data"

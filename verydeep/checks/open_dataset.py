@@ -15,6 +15,7 @@ from verydeep.data.read import Data, DataSource, read_dataset
 from verydeep.data.registry import LAYOUTS
 from verydeep.data.samples import SamplesBuilder
 from verydeep.errors import DataError
+from verydeep.system.files import expanded
 from verydeep.system.progress import Progress
 
 
@@ -52,7 +53,7 @@ def _read(
         return read_dataset(data, **how, group_by=group_by, progress=progress), ""
     except DataError as error:
         source = DataSource(data, layout)
-        flat = None if layout or task or source.in_memory else _flat(Path(source.name).expanduser())
+        flat = None if layout or task or source.in_memory else _flat(expanded(source.name))
         if flat is not None:
             return flat, ""
         try:
@@ -86,7 +87,7 @@ def _flat(path: Path) -> Dataset | None:
 def place_of(data: Data, dataset: Dataset) -> str:
     """Return the name of the data: the file if it is one, else the data set's folder."""
     name = DataSource(data).name
-    return name if Path(name).expanduser().is_file() else str(dataset.root)
+    return name if expanded(name).is_file() else str(dataset.root)
 
 
 def refusal_as_dict(data: str | Path, error: DataError) -> dict[str, Any]:

@@ -55,14 +55,17 @@ def dataset_of(images: Iterable[Any], labels: Sequence[Any]) -> Dataset:
             lists of them, for images of several classes or none.
 
     Raises:
-        DataError: There are not as many labels as images, or fewer than two classes.
+        DataError: There are not as many labels as images, fewer than two classes, a label that is
+            neither a name nor a whole number, or files among images in memory.
         InputError: An array is no image.
     """
     pictures = [one for image in images for one in list_pictures(image)]
     several = any(isinstance(label, _SEVERAL) for label in labels)
-    given = [_names(label) for label in labels]
+    given = [_names(label, index) for index, label in enumerate(labels)]
     if len(pictures) != len(given):
         raise DataError(f"{len(pictures)} images need as many labels, got {len(given)}")
+    if len({isinstance(picture, Path) for picture in pictures}) > 1:
+        raise DataError("files among images in memory: open them first (PIL.Image.open)")
     every = {name for names in given for name in names}
     numbers = all(name.isdecimal() for name in every)
     ordered = sorted(every, key=int if numbers else None)
@@ -81,8 +84,20 @@ def dataset_of(images: Iterable[Any], labels: Sequence[Any]) -> Dataset:
 _SEVERAL = (list, tuple, set, frozenset)
 
 
-def _names(label: Any) -> list[str]:
-    return [str(one) for one in label] if isinstance(label, _SEVERAL) else [str(label)]
+def _names(label: Any, index: int) -> list[str]:
+    return [_name(one, index) for one in (label if isinstance(label, _SEVERAL) else (label,))]
+
+
+def _name(label: Any, index: int) -> str:
+    scalar = getattr(label, "ndim", None) == 0  # of numpy or torch
+    value = label.item() if scalar else label
+    if isinstance(value, str | int):
+        return str(value)
+    shape = "" if scalar or not hasattr(label, "shape") else f" of shape {tuple(label.shape)}"
+    raise DataError(
+        f"label {index}: must be a name or a whole number, or a list of them for several classes, "
+        f"got {type(label).__name__}{shape} instead"
+    )
 
 
 def _member(picture: Path | Image.Image, index: int) -> Path | ArrayImage:

@@ -25,6 +25,7 @@ from verydeep.data.samples import Samples
 from verydeep.data.shards.paths import is_pattern
 from verydeep.data.split import cut, deal_folds
 from verydeep.errors import DataError
+from verydeep.system.files import expanded
 from verydeep.system.object_stores import is_remote
 from verydeep.system.option_names import option, setting
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
@@ -68,14 +69,14 @@ class DataSource:
     def is_pattern(self) -> bool:
         """Whether it stands for shards, by a pattern or a URL."""
         asked = self.layout in (None, SHARDS)
-        return asked and is_pattern(self.name) and not Path(self.name).exists()
+        return asked and is_pattern(self.name) and not expanded(self.name).exists()
 
     @property
     def lasting(self) -> str:
         """The same as can be given anywhere: the name, the URL, or the whole path."""
         if self.is_named or is_remote(self.name) or is_hub_id(self.name) or self.name == MEMORY:
             return self.name
-        return str(Path(self.name).expanduser().resolve())
+        return str(expanded(self.name).resolve())
 
 
 def read_dataset(
@@ -252,7 +253,7 @@ def _read(source: DataSource, stream: bool | None, progress: Progress | None) ->
             raise DataError("a layout is for data on disk: leave it out")
         assert not isinstance(source.data, str | Path)
         return source.data if isinstance(source.data, Dataset) else dataset_of(*source.data)
-    path = Path(source.name).expanduser()
+    path = expanded(source.name)
     if is_hub_id(source.name) and source.layout in (None, HUB):
         return replace(read_id(source.name, progress), layout_name=HUB)
     if source.is_named:

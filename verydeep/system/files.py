@@ -158,7 +158,7 @@ def make_output_folder(path: Path, data: Path) -> Path:
         InputError: The folder is inside the data, cannot be made, or is not writable.
         DiskError: The disk is full or failing.
     """
-    path = path.expanduser()
+    path = expanded(path)
     if lies_within(path, data):
         raise InputError(f"{path} is inside the data set, which must not change: choose another")
     make_folder(path)
@@ -177,13 +177,22 @@ def check_writable(folder: Path) -> None:
         file.write(b"room")
 
 
+def expanded(path: str | Path) -> Path:
+    """Return a path that someone gave, with their home folder for ``~``.
+
+    Unlike :meth:`pathlib.Path.expanduser`, it keeps a name like ``~nobody`` for which there is no
+    home folder.
+    """
+    return Path(os.path.expanduser(path))  # noqa: PTH111
+
+
 def from_anywhere(place: T) -> T | Path:
     """Return the path of a file or folder as it holds in any working directory.
 
     Args:
         place: Whatever else it is, such as a name or a loaded data set, is returned as it is.
     """
-    if isinstance(place, str | Path) and (path := Path(place).expanduser()).exists():
+    if isinstance(place, str | Path) and (path := expanded(place)).exists():
         return path.absolute()
     return place
 

@@ -289,19 +289,27 @@ def _id(record: dict[str, Any], key: str, place: str) -> Key:
 
 
 def _categories(content: dict[str, Any], file: Path) -> Iterator[tuple[Key, str]]:
-    for place, record in _records(content, "categories", file):
+    for place, key, record in _with_ids(content, "categories", file, "category"):
         name: str = _field(record, "name", str, place)
-        yield _id(record, "id", place), name.strip()
+        yield key, name.strip()
 
 
 def _images(content: dict[str, Any], file: Path) -> Iterator[tuple[Key, str]]:
+    for place, key, record in _with_ids(content, "images", file, "image"):
+        yield key, _field(record, "file_name", str, place)
+
+
+def _with_ids(
+    content: dict[str, Any], records: str, file: Path, one: str
+) -> Iterator[tuple[str, Key, dict[str, Any]]]:
+    """Yield the location, the id and the record of each of several records."""
     seen = set()
-    for place, record in _records(content, "images", file):
+    for place, record in _records(content, records, file):
         key = _id(record, "id", place)
         if key in seen:
-            raise DataError(f"{place}: another image also has id {key!r}")
+            raise DataError(f"{place}: another {one} also has id {key!r}")
         seen.add(key)
-        yield key, _field(record, "file_name", str, place)
+        yield place, key, record
 
 
 def _area(annotation: dict[str, Any], place: str) -> float:

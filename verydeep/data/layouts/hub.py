@@ -165,12 +165,14 @@ class HubRows:
         rows: The split, with only the image column, undecoded.
         column: Name of that column.
         numbers: Indices of the rows.
+        folders: Folders in which a row may name an image file, resolved.
     """
 
     split: str
     rows: Any = field(repr=False)
     column: str
     numbers: NDArray[np.int64] = field(repr=False)
+    folders: tuple[Path, ...]
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -196,7 +198,10 @@ class HubRow(Member):
             return bytes(stored["bytes"])
         if not stored.get("path"):
             raise PictureError("the row has no image")
-        with open_metered(Path(stored["path"])) as stream:
+        path = Path(stored["path"])
+        if not any(map(path.resolve().is_relative_to, self.table.folders)):
+            raise PictureError("the row names a file outside of the data set")
+        with open_metered(path) as stream:
             stream.end_of_header()
             return stream.read()
 
@@ -218,13 +223,26 @@ def _dataset(found: Any, name: str, root: Path, columns: Mapping[str, str]) -> D
     words = (names[number] if names else str(number) for number in classes)
     called = check_class_names(((word, name) for word in words), name)
     splits: dict[str, Samples] = {}
+    folders = _folders(root, name)
     for split, rows in known.items():
-        samples = _samples(split, rows, image, labels[split], classes)
+        samples = _samples(split, rows, image, labels[split], classes, folders)
         if len(samples) < len(rows):
             notes.append(f"{len(rows) - len(samples):,} of {split} without a class left out")
         if len(samples):
             splits[meanings[split]] = samples
     return Dataset(root, "Hugging Face data set", called, splits, notes=tuple(notes))
+
+
+def _folders(root: Path, name: str) -> tuple[Path, ...]:
+    """Return the folders in which rows may name files: the data set's and the Hub's caches."""
+    from huggingface_hub import constants
+
+    config = _package(name).config
+    caches = (
+        *(constants.HF_HOME, constants.HF_HUB_CACHE, config.HF_DATASETS_CACHE),
+        *(config.DOWNLOADED_DATASETS_PATH, config.EXTRACTED_DATASETS_PATH),
+    )
+    return tuple(Path(folder).resolve() for folder in (root, *caches))
 
 
 _WHOLE = ("train", "all", "val", "test")
@@ -244,7 +262,13 @@ def _meanings(names: Collection[str], data: str) -> dict[str, str]:
 
 def _image_column(features: Mapping[str, Any], name: str, asked: str | None) -> str:
     found = [key for key, kind in features.items() if type(kind).__name__ == "Image"]
-    return _one_of(found, features, name, "image", asked, "images")
+    column = _one_of(found, features, name, "image", asked, "images")
+    if column not in found:
+        raise DataError(
+            f"{name}: the column {column!r} holds no images; those that do: "
+            f"{', '.join(found) or 'none'}"
+        )
+    return column
 
 
 def _label_column(features: Mapping[str, Any], name: str, asked: str | None) -> str:
@@ -304,6 +328,7 @@ def _samples(
     image: str,
     labels: Sequence[int | str | None],
     classes: Sequence[int | str],
+    folders: tuple[Path, ...],
 ) -> Samples:
     numbers: dict[int | str | None, int] = {label: n for n, label in enumerate(classes)}
     kept = [n for n, label in enumerate(labels) if label is not None]
@@ -312,5 +337,5 @@ def _samples(
         raise unknown_class(str(unknown), map(str, classes), split)
     column = rows.select_columns([image])
     stored = column.cast_column(image, type(column.features[image])(decode=False))
-    table = HubRows(split, stored, image, np.array(kept, np.int64))
+    table = HubRows(split, stored, image, np.array(kept, np.int64), folders)
     return Samples(table, np.array([numbers[labels[n]] for n in kept], np.int32))

@@ -7,6 +7,7 @@ and classes are the labels in them, numbers in numeric order.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ from verydeep.data.shards.manifest import (
 from verydeep.data.shards.paths import find_shards, is_pattern, open_shard
 from verydeep.data.shards.stream import ShardStream
 from verydeep.data.split_names import ORDER, last_split, resolve_eval
+from verydeep.data.volumes.formats import is_volume_name
 from verydeep.errors import DataError
 from verydeep.system.object_stores import is_remote
 from verydeep.system.progress import Progress
@@ -51,12 +53,19 @@ def recognise(path: Path) -> bool:
     if not path.is_dir() or _is_manifest(path / NAME):
         return path.is_dir()
     folders = (path, *(folder for folder in folders_in(path) if last_split(folder.name)))
-    # An archive beside images in folders is what they were unpacked from.
-    return any(map(_has_shards, folders)) and not has_pictures(path)
+    # An archive beside images or volumes in folders is what they were unpacked from.
+    return any(map(_has_shards, folders)) and not (has_pictures(path) or _has_volumes(path))
 
 
 def _has_shards(folder: Path) -> bool:
     return any(not is_system_path(path.name) for path in folder.glob("*.tar"))
+
+
+def _has_volumes(path: Path) -> bool:
+    """Return whether several folders hold volumes, as those of classes do."""
+    outer = folders_in(path)
+    folders = [*outer, *(inner for folder in outer for inner in folders_in(folder))]
+    return sum(any(is_volume_name(f.name) for f in folder.iterdir()) for folder in folders) > 1
 
 
 def _is_manifest(path: Path) -> bool:
@@ -64,6 +73,18 @@ def _is_manifest(path: Path) -> bool:
         return False
     with open_regular(path) as stream:
         return looks_like_manifest(stream.read(200))
+
+
+def _is_of_others(path: Path) -> bool:
+    """Return whether a file is another program's: JSON that has nothing of a manifest."""
+    if not path.is_file() or _is_manifest(path):
+        return False
+    with open_regular(path) as stream:
+        try:
+            content = json.loads(stream.read(LONGEST + 1))
+        except (ValueError, RecursionError):  # perhaps a damaged manifest
+            return False
+    return isinstance(content, dict) and not {"format", "splits"} & content.keys()
 
 
 def read(path: Path) -> Dataset:
@@ -97,7 +118,7 @@ def _manifest_of(data: str) -> tuple[str, Manifest] | None:
         folder = data.removesuffix(NAME).rstrip("/") or "."
     elif is_remote(data) and not data.endswith(".tar"):
         folder = data.rstrip("/")
-    elif Path(data, NAME).exists():
+    elif Path(data, NAME).exists() and not _is_of_others(Path(data, NAME)):
         folder = data.rstrip("/") or "/"
     else:
         return None
@@ -189,7 +210,7 @@ class _Found:
         if not places:
             raise DataError(f"{self.data}: contains no shards (*.tar)")
         root = _common_folder(places)
-        splits = self._by_split(places, root)
+        splits = self._by_split(places, self.data if Path(self.data).is_dir() else root)
         streams = is_remote(self.data) if self.stream is None else self.stream
         indexes = {
             name: index_shards(found, progress=self.progress) for name, found in splits.items()
@@ -225,9 +246,10 @@ class _Found:
         found = sorted(map(str, path.rglob("*.tar")))
         return [place for place in found if not is_system_path(place.removeprefix(self.data))]
 
-    def _by_split(self, places: Sequence[str], root: str) -> dict[str, list[str]]:
+    def _by_split(self, places: Sequence[str], folder: str) -> dict[str, list[str]]:
+        """Return the shards by the split in their names, relative to a folder."""
         splits: dict[str, list[str]] = {}
-        by_name = {name: last_split(name) or "all" for name in _names(places, root)}
+        by_name = {name: last_split(name) or "all" for name in _names(places, folder)}
         for place, split in zip(places, resolve_eval(by_name).values(), strict=True):
             splits.setdefault(split, []).append(place)
         if "all" in splits and len(splits) > 1:

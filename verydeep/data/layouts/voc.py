@@ -41,9 +41,9 @@ def read(path: Path, task: DataTask | None = None) -> Dataset:
         task: ``multi-label`` for all classes of an image; else that of the main object.
 
     Raises:
-        DataError: A list, annotation or image is missing or invalid.
+        DataError: A list, annotation or image is missing or invalid, or two images have one name.
     """
-    pictures = {nfc(picture.stem): picture for picture in pictures_in(path / "JPEGImages")}
+    pictures = _pictures(path / "JPEGImages")
     splits, empty = {}, 0
     for split, listed in _lists(path, pictures).items():
         if split == "test" and not any(_annotation(path, name).is_file() for name in listed):
@@ -54,6 +54,23 @@ def read(path: Path, task: DataTask | None = None) -> Dataset:
         empty += found.count(None)
     notes = counted(empty, "without an object left out")
     return assemble(path, "Pascal VOC layout", splits, notes=notes)
+
+
+def _pictures(folder: Path) -> dict[str, Path]:
+    """Return the images by name; one in the folder itself comes before any in a subfolder.
+
+    Raises:
+        DataError: Two images have one name, and annotations do not tell which is meant.
+    """
+    found: dict[str, Path] = {}
+    for picture in sorted(pictures_in(folder), key=lambda one: one.parent != folder):
+        first = found.setdefault(nfc(picture.stem), picture)
+        if first is not picture and (first.parent != folder or picture.parent == folder):
+            raise DataError(
+                f"{folder}: {first.relative_to(folder)} and {picture.relative_to(folder)} are both "
+                f"called {first.stem!r} in lists and annotations: keep one of them"
+            )
+    return found
 
 
 def _lists(root: Path, pictures: Collection[str]) -> dict[str, dict[str, str]]:

@@ -81,4 +81,4 @@ class Places:
             return RemoteImage(name)
         if is_remote(self.base):
             return RemoteImage(f"{self.base}/{name}")
-        return Path(self.base, Path(name).expanduser())
+        return Path(self.base, name)

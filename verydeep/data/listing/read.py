@@ -18,6 +18,7 @@ from verydeep.data.shards.paths import expand, find_shards, is_pattern
 from verydeep.data.string_array import Names
 from verydeep.errors import DataError
 from verydeep.system.device import without_secret
+from verydeep.system.files import expanded
 from verydeep.system.object_stores import has_wildcards, is_remote, list_remote
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress
@@ -56,7 +57,7 @@ def list_images(
 def _list(source: str, column: str | None, progress: Progress) -> Listing:
     if is_remote(source):
         return _list_remote(source, column, progress)
-    path = Path(source).expanduser()
+    path = expanded(source)
     if path.is_dir():
         return _list_folder(path, progress)
     if path.exists():

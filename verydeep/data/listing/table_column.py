@@ -75,10 +75,12 @@ def _csv_values(stream: BinaryIO, column: str | None, shown: str) -> Values:
 
 def _json_values(stream: BinaryIO, column: str | None, shown: str) -> Values:
     with io.TextIOWrapper(stream, "utf-8-sig") as text:
+        wanted = None
         for number, line in enumerate(text, 1):
             if line.strip():
                 row = _object(line, f"{shown}, line {number}")
-                yield row.get(column := column or chosen([*row], None, shown))
+                wanted = wanted or chosen([*row], column, shown)
+                yield row.get(wanted)
 
 
 def _object(line: str, place: str) -> dict[str, Any]:

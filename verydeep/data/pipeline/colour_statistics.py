@@ -22,7 +22,7 @@ from verydeep.data.pipeline.workers import load_pictures
 from verydeep.data.samples import Sample, Samples
 from verydeep.data.volumes.volume import Volume
 from verydeep.errors import DataError
-from verydeep.system.option_names import setting
+from verydeep.system.option_names import option, setting
 
 if TYPE_CHECKING:
     import torch
@@ -146,23 +146,46 @@ def scan(
     return Scan(colours.statistics(), good, tuple(faults), tuple(left_out), store)
 
 
-def check_unreadable(faults: Sequence[str], total: int, limit: float) -> None:
-    """Refuse a training set with too many broken images, or only broken ones.
+MOST_LISTED = 50
+"""Maximum number of broken images in a message."""
+
+
+def check_unreadable(
+    faults: Sequence[str],
+    total: int,
+    limit: float,
+    *,
+    images: str = "training images",
+    named: str | None = None,
+    finished: bool = True,
+) -> None:
+    """Refuse a set with too many broken images, or only broken ones.
+
+    Args:
+        faults: The broken images: name and reason.
+        total: Number of images in the set.
+        limit: Maximum share of broken images.
+        images: Name of the images in messages.
+        named: Option that gives the limit; None for the setting ``data.unreadable_limit``.
+        finished: Whether all images were read; if not, no limit can be suggested.
 
     Raises:
         DataError: Lists the broken images.
     """
     if not faults or (len(faults) / total <= limit and len(faults) < total):
         return
-    listed = "".join(f"\n  {fault}" for fault in faults[:50])
-    listed += f"\n  and {len(faults) - 50} more" if len(faults) > 50 else ""
+    listed = "".join(f"\n  {fault}" for fault in faults[:MOST_LISTED])
+    more = len(faults) - MOST_LISTED
+    listed += f"\n  and {more} more" if more > 0 else ""
     if len(faults) == total:
-        raise DataError(f"all {total} training images are unreadable:{listed}")
+        raise DataError(f"all {total} {images} are unreadable:{listed}")
     enough = math.ceil(1000 * len(faults) / total) / 1000
+    key = "data.unreadable_limit"
+    raised = option(named, enough) if named else setting(key, enough)
     raise DataError(
-        f"{len(faults)} of {total} training images cannot be read, more than the "
-        f"{limit:.1%} that data.unreadable_limit allows:{listed}\n"
-        f"Fix or remove them, or raise the limit: {setting('data.unreadable_limit', enough)}"
+        f"{'' if finished else 'at least '}{len(faults)} of {total} {images} cannot be read, more "
+        f"than the {limit:.1%} that {option(named) if named else key} allows:{listed}\n"
+        f"Fix or remove them, or raise the limit{f': {raised}' if finished else ''}"
     )
 
 

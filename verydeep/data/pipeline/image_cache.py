@@ -66,12 +66,15 @@ class PictureStore:
 
 
 class Room:
-    """Checks that incoming images fit into memory."""
+    """Checks that incoming images fit into memory: that of their device, and RAM on the way."""
 
     def __init__(self, device: torch.device) -> None:
-        # Concatenating the block doubles the memory in RAM for a moment.
-        share = 0.4 if device.type == "cpu" else 0.8
-        self.left = share * available_memory(device)
+        import torch
+
+        # The block is put together in RAM, which for a moment takes twice its size there.
+        self.left = 0.4 * available_memory(torch.device("cpu"))
+        if device.type == "cuda":
+            self.left = min(self.left, 0.8 * available_memory(device))
 
     def take(self, size: int) -> None:
         """Account for an image of ``size`` bytes.

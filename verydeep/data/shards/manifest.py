@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os.path
 from collections import Counter
+from collections.abc import Collection
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -112,10 +113,8 @@ class Manifest(_Part):
                     f"splits: must be among {', '.join(ORDER)}, got {name!r} instead"
                     f"{did_you_mean(name, ORDER)}"
                 )
-        if "train" not in self.splits and [*self.splits] != ["all"]:
-            raise ValueError(
-                f"splits: no training images; found {', '.join(self.splits) or 'none'}"
-            )
+        if fault := fault_of_splits(self.splits):
+            raise ValueError(f"splits: {fault}")
         for name, entry in self.splits.items():
             if len(entry.counts) != len(self.classes):
                 raise ValueError(
@@ -133,6 +132,13 @@ class Manifest(_Part):
         if self.colours is None:
             return None
         return ColourStatistics(self.colours.mean, self.colours.covariance)
+
+
+def fault_of_splits(splits: Collection[str]) -> str:
+    """Return why a manifest cannot have these splits; empty if it can."""
+    if "train" in splits or [*splits] == ["all"]:
+        return ""
+    return f"no training images; found {', '.join(splits) or 'none'}"
 
 
 def parse_manifest(text: bytes, place: str) -> Manifest:

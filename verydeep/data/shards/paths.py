@@ -20,6 +20,7 @@ MOST_SHARDS = 1_000_000
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 _WILD = re.compile(r"[*?[]")
+_ANY_FOLDER = "**"
 
 
 def is_pattern(data: str) -> bool:
@@ -76,7 +77,7 @@ def find_shards(pattern: str) -> list[str]:
     missing = next((p for p in found if not is_remote(p) and not os.path.exists(p)), None)  # noqa: PTH110
     if missing:
         raise DataError(f"{shown}: there is no {missing}")
-    return found
+    return [*dict.fromkeys(found)]  # braces may overlap: {0,*}.tar
 
 
 def literal_part(pattern: str) -> tuple[str, str]:
@@ -103,20 +104,41 @@ def _glob(place: str) -> list[str]:
 
 
 def _local(place: str) -> list[str]:
-    """Return the files that match a pattern; an existing name matches itself."""
-    found = [""]
-    for number, part in enumerate(place.split("/")):
-        stroke = "/" if number else ""
-        found = [one for base in found for one in _below(base + stroke, part)]
-    return found
+    """Return the files that match a pattern; an existing name matches itself.
+
+    As in a shell, ``**`` is the folder itself and all below it, without hidden and linked ones.
+    """
+    *folders, last = place.split("/")
+    bases = [""]
+    for part in folders:
+        bases = [one for base in bases for one in _folders(base, part)]
+    if last == _ANY_FOLDER:
+        bases, last = [one for base in bases for one in _folders(base, last)], "*"
+    return [base + name for base in bases for name in _names(base, last)]
 
 
-def _below(base: str, part: str) -> list[str]:
+def _folders(base: str, part: str) -> Iterator[str]:
+    """Yield the folders below a base, each with a final stroke."""
+    if part != _ANY_FOLDER or os.path.lexists(base + part):
+        yield from (f"{base}{name}/" for name in _names(base, part))
+        return
+    for top, inner, _ in os.walk(base or ".", onerror=_refuse_unreadable):
+        inner[:] = [name for name in inner if not name.startswith(".")]
+        yield os.path.join(top, "").removeprefix("" if base else "./")  # noqa: PTH118
+
+
+def _refuse_unreadable(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):  # nothing matches there
+        raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error
+
+
+def _names(base: str, part: str) -> list[str]:
+    """Return the names in a folder that match a part of a pattern."""
     if not part or os.path.lexists(base + part):
-        return [base + part]
+        return [part]
     if not _WILD.search(part):
         return []
-    return [base + name for name in glob.glob(part, root_dir=base or None)]  # noqa: PTH207
+    return glob.glob(part, root_dir=base or None)  # noqa: PTH207
 
 
 def open_shard(place: str) -> BinaryIO:

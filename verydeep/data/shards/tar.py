@@ -5,9 +5,11 @@ The parts of a sample share a key, their name up to the first dot; the rest name
     000001.jpg  000001.cls  000001.box  000002.jpg  000002.cls
 
 A sample has an image and a class (``cls``, ``class`` or ``label``: a number or text); ``box`` is
-our extension, ``x0 y0 x1 y1`` and so on, the main object first. Other parts are skipped unread, so
-nothing is unpickled. Hidden files, like the ``._000001.jpg`` of macOS, are skipped. Nothing is
-extracted and names are never used as paths, so ``../`` is harmless; links and devices are skipped.
+our extension, ``x0 y0 x1 y1`` and so on, the main object first. An image counts whether or not its
+format can be read here; without the extra for HEIC, it fails like a broken one. Other parts are
+skipped unread, so nothing is unpickled. Hidden files, like the ``._000001.jpg`` of macOS, are
+skipped. Nothing is extracted and names are never used as paths, so ``../`` is harmless; links and
+devices are skipped.
 
 The standard library's ``tarfile`` parses only the unusual headers: it takes four times as long.
 """
@@ -25,7 +27,7 @@ from typing import BinaryIO, NamedTuple
 from verydeep.data.annotations import box_or_none, corners
 from verydeep.data.folders.system_files import is_system_path
 from verydeep.data.geometry import Box
-from verydeep.data.images.formats import SUFFIXES
+from verydeep.data.images.formats import FORMAT_OF_SUFFIX
 from verydeep.data.images.limits import MAX_BYTES
 from verydeep.errors import DataError, printable
 
@@ -288,7 +290,7 @@ def _sample(reader: TarReader, files: Iterator[File], wanted: bool) -> TarPictur
     boxes: tuple[Box, ...] = ()
     for file in files:
         part = _part(file.name)
-        if f".{part}" in SUFFIXES and picture is None:
+        if f".{part}" in FORMAT_OF_SUFFIX and picture is None:
             picture = file
             if wanted:
                 # A larger image fails later, as a file would.

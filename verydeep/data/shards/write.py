@@ -13,6 +13,7 @@ import re
 import tarfile
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -22,10 +23,24 @@ from verydeep.data.geometry import Box
 from verydeep.data.images.decode import decode, reason_of
 from verydeep.data.images.formats import SUFFIXES
 from verydeep.data.images.limits import open_metered
-from verydeep.data.pipeline.colour_statistics import ColourSum, Measure, Moments, check_unreadable
+from verydeep.data.pipeline.colour_statistics import (
+    MOST_LISTED,
+    ColourSum,
+    Measure,
+    Moments,
+    check_unreadable,
+)
 from verydeep.data.pipeline.workers import in_parallel
 from verydeep.data.samples import Sample, Samples
-from verydeep.data.shards.manifest import DIGITS, NAME, Colours, Manifest, ShardEntry, SplitEntry
+from verydeep.data.shards.manifest import (
+    DIGITS,
+    NAME,
+    Colours,
+    Manifest,
+    ShardEntry,
+    SplitEntry,
+    fault_of_splits,
+)
 from verydeep.data.shards.tar import BLOCK
 from verydeep.errors import DataError, PictureError, printable
 from verydeep.system.files import explained_write_errors, make_output_folder, sync, write_json
@@ -34,6 +49,14 @@ from verydeep.system.locks import hold
 from verydeep.system.progress import Progress
 
 LONGEST_SLUG = 60
+
+_IMAGES = {
+    "train": "training images",
+    "val": "validation images",
+    "test": "test images",
+    "all": "images",
+}
+"""Names of the images of each split."""
 
 
 @dataclass(frozen=True)
@@ -112,14 +135,16 @@ def write_shards(
         progress: Progress reporting; None is silent.
 
     Raises:
-        DataError: The folder is not empty, too many images are broken, images have several
-            labels, or the data are volumes.
+        DataError: The folder is not empty, too many images are broken, there are no training
+            images, images have several labels, or the data are volumes.
         InputError: The folder is inside the data set or not writable.
         DiskError: The disk is full; what was written is removed.
         WorkerError: A reading process was killed.
     """
     dataset.check_single_label("a shard")
     dataset.check_images("a shard")
+    if fault := fault_of_splits(dataset.splits):
+        raise DataError(f"{dataset.place}: {fault}; shards are written for training")
     folder = make_output_folder(Path(out), dataset.root)
     writing = _Writing(dataset, folder, samples, mebibytes * 2**20, seed, limit, workers)
     with hold(folder):
@@ -188,6 +213,13 @@ class _Writing:
         if split == "train":
             order = np.random.Generator(np.random.Philox(self.seed)).permutation(len(samples))
         faults: list[str] = []
+        check = partial(
+            check_unreadable,
+            total=len(samples),
+            limit=self.limit,
+            images=_IMAGES[split],
+            named="limit",
+        )
         counts = [0] * len(self.dataset.classes)
         shards = _Shards(self.folder, split, self.samples, self.bytes_each)
         work = _ReadAndMeasure(samples, colours=split in ("train", "all"))
@@ -199,12 +231,13 @@ class _Writing:
             for done, (number, one) in enumerate(zip(order.tolist(), read, strict=True), start=1):
                 if one.fault is not None:
                     faults.append(one.fault)
-                    check_unreadable(faults, len(samples), max(self.limit, 1 / len(samples)))
+                    if len(faults) > MOST_LISTED:  # more would not be listed anyway
+                        check(faults, finished=False)
                 else:
                     self._add(shards, number, samples[number], one)
                     counts[samples[number].label] += 1
                 task.update(done)
-        check_unreadable(faults, len(samples), self.limit)
+        check(faults)
         self.faults += faults
         self.bytes += shards.bytes
         self.splits[split] = SplitEntry(shards=tuple(shards.written), counts=tuple(counts))

@@ -96,7 +96,7 @@ class Walk:
         elif os.path.isdir(path):  # noqa: PTH112 - read anyway
             pass
         elif suffix_of(name) in SUFFIXES:
-            if self._is_new(path):
+            if not self.links.leads_to_another(path, self.top) and self._is_new(path):
                 return True
             self._note(self.passed.repeated, path)
         elif Path(path).exists():

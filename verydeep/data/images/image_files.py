@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from verydeep.data.folders.links import Links
@@ -89,27 +89,3 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:
         return False
-
-
-def subfolders(folder: Path) -> list[Path]:
-    """Return :func:`folders_in` a folder, each of which may be a class.
-
-    Raises:
-        DataError: One links to another, or to a parent folder: the same images would have two
-            classes.
-    """
-    found = folders_in(folder)
-    _refuse_same(found, folder.resolve())
-    return found
-
-
-def _refuse_same(folders: Iterable[Path], parent: Path) -> None:
-    known = dict.fromkeys((parent, *parent.parents), "a parent folder")
-    for folder in sorted(folders, key=Path.is_symlink):
-        place = folder.resolve()
-        if place in known:
-            raise DataError(
-                f"{str(folder)!r} links to {known[place]}, so the same images would have two "
-                "classes; remove the link"
-            )
-        known[place] = repr(folder.name)

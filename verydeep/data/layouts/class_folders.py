@@ -7,19 +7,19 @@ from pathlib import Path
 
 from verydeep.data.class_names import check_class_names, unknown_class
 from verydeep.data.dataset import Dataset, relative_name
-from verydeep.data.folders.links import Links
+from verydeep.data.folders.links import Links, refuse_overlaps
 from verydeep.data.folders.passed_over import PassedOver
 from verydeep.data.folders.system_files import is_system_file, is_system_folder
 from verydeep.data.images.image_files import (
+    folders_in,
     has_pictures,
     own_pictures,
     picture_names,
     refuse_unreadable,
-    subfolders,
 )
 from verydeep.data.name_forms import nfc
 from verydeep.data.samples import Samples, SamplesBuilder
-from verydeep.errors import plural
+from verydeep.errors import DataError, plural
 
 ClassFolders = Sequence[tuple[str, Path]]
 """Classes by name in NFC, each with a folder of its images; a class may have several."""
@@ -41,10 +41,10 @@ def class_folders(folder: Path) -> ClassFolders:
     """Return the folders with images in a folder, each as a class.
 
     Raises:
-        DataError: One is a link to another, or none of its images can be read.
+        DataError: None of the images of one can be read.
     """
     found = []
-    for path in subfolders(folder):
+    for path in folders_in(folder):
         if has_pictures(path):
             found.append((nfc(path.name), path))
         else:
@@ -85,12 +85,13 @@ def folder_dataset(
         named: Classes with the folders named after them, if these are not the class folders.
 
     Raises:
-        DataError: A folder with images is not one of the classes, or a link would give images
-            two classes.
+        DataError: A folder with images is not one of the classes, or a link would put images in
+            two classes or splits.
     """
-    every = [one for found in folders.values() for one in found]
+    every = [path for found in folders.values() for _, path in found]
+    refuse_overlaps(every, root)
     labels = {name: label for label, name in enumerate(classes)}
-    links = Links(lambda: [path for _, path in every])
+    links = Links(lambda: every)
     passed = PassedOver()
     tops = [*tops]
     spelled = folders.values() if named is None else [named]
@@ -116,10 +117,16 @@ def _samples(
 ) -> Samples:
     builder = SamplesBuilder(root)
     for name, path in found:
+        before = len(builder)
         for picture in picture_names(path, passed, links):
             if name not in labels:
                 raise unknown_class(name, labels, path)
             builder.add(picture, labels[name])
+        if len(builder) == before:
+            raise DataError(
+                f"{path}: all its images are links to images of other classes or splits; replace "
+                "them by files, or move the folder away"
+            )
     return builder.samples()
 
 

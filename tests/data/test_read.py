@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import zipfile
 from collections import Counter
 from functools import partial
@@ -252,6 +253,21 @@ def test_tiny_imagenet_without_annotations_is_split_by_rule(tiny: Path) -> None:
     dataset = read_dataset(tiny)
     assert counts(dataset) == {"train": (1, 1), "val": (1, 1)}
     assert dataset.made_by_rule
+    assert "val/ skipped (2 images)" in dataset.describe()
+
+
+def test_tiny_imagenet_with_validation_images_in_class_folders(tiny: Path) -> None:
+    shutil.rmtree(tiny / "val")
+    plant(tiny, "val/n01/images/1.JPEG", "val/n02/2.JPEG")
+    dataset = read_dataset(tiny)
+    assert dataset.splits["val"] == (
+        Sample(tiny / "val/n01/images/1.JPEG", 0),
+        Sample(tiny / "val/n02/2.JPEG", 1),
+    )
+    assert not dataset.made_by_rule
+    plant(tiny, "val/n03/3.JPEG")
+    with pytest.raises(DataError, match="no training class 'n03'"):
+        read_dataset(tiny)
 
 
 def test_tiny_imagenet_without_words_shows_the_names_of_its_classes(tiny: Path) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import zipfile
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from data.laid_out import Pictures, coco, csv_table, numbered, shards, split_folders
 from PIL import Image
 from tiny import counts, listed, plant
 
@@ -17,7 +20,7 @@ from verydeep.data.builtin import digits
 from verydeep.data.dataset import Dataset
 from verydeep.data.geometry import Box
 from verydeep.data.images.image_files import pictures_in
-from verydeep.data.read import read_dataset
+from verydeep.data.read import DataSource, read_dataset
 from verydeep.data.registry import LAYOUTS
 from verydeep.data.samples import Sample
 from verydeep.errors import DataError
@@ -501,3 +504,40 @@ def test_a_data_set_describes_itself(pets: Dataset) -> None:
 def test_the_split_to_test_on(splits: list[str], expected: str) -> None:
     dataset = Dataset(Path("pets"), "one folder per class", ("a", "b"), dict.fromkeys(splits, ()))
     assert dataset.test_split == expected
+
+
+def one_json(root: Path, pictures: Pictures) -> Path:
+    coco(root, pictures)
+    return (root / "annotations" / "instances_train.json").rename(root / "train" / "all.json")
+
+
+def shard_pattern(root: Path, pictures: Pictures) -> Path:
+    return shards(root, pictures) / "{train,val}-*.tar"
+
+
+@pytest.mark.parametrize("write", [csv_table, one_json, shard_pattern, split_folders])
+def test_a_data_set_knows_what_it_was_read_from(
+    write: Callable[[Path, Pictures], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(stream, "JPEG")
+    pets = [
+        numbered(split, wnid, number, stream.getvalue())
+        for split in ("train", "val")
+        for wnid in ("cat", "dog")
+        for number in range(3)
+    ]
+    place = write(tmp_path, pets)
+    monkeypatch.chdir(tmp_path)
+    data = str(place.relative_to(tmp_path))
+    dataset = read_dataset(data)
+    kept = DataSource(dataset, dataset.layout_name)
+    assert kept.lasting == DataSource(data).lasting
+    monkeypatch.chdir("/")
+    again = DataSource(kept.lasting, dataset.layout_name).read()
+    assert again.describe() == dataset.describe()
+
+
+def test_built_in_data_keep_their_name() -> None:
+    dataset = read_dataset("digits")
+    assert DataSource(dataset, dataset.layout_name).lasting == "digits"

@@ -259,7 +259,7 @@ def test_linked_files_of_other_classes_and_splits_are_passed_over(tmp_path: Path
 def test_a_class_of_nothing_but_links_to_others_is_refused(pets: Path) -> None:
     (pets / "eel").mkdir()
     (pets / "eel" / "0.png").symlink_to("../dog/0.png")
-    with pytest.raises(DataError, match="eel: all its images are links to images of other"):
+    with pytest.raises(DataError, match="eel: all its images are links to those of other"):
         read_dataset(pets)
 
 

@@ -25,6 +25,7 @@ An :class:`InputError` reads as one message: what is wrong, where, what was foun
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable
 
 
@@ -128,6 +129,19 @@ def plural(count: int, one: str, many: str = "") -> str:
     ('1 file', '2,000 files', '2 classes')
     """
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+
+
+def shortened(value: object) -> str:
+    """Return a value from a file as Python writes it, in at most a line or two.
+
+    >>> shortened("cat"), len(shortened(b"x" * 10**6)), len(shortened({"bytes": b"x" * 10**6}))
+    ("'cat'", 80, 91)
+    """
+    return _SHORT.repr(value)
 
 
 def printable(name: object) -> str:

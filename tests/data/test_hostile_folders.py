@@ -84,14 +84,14 @@ def test_a_class_needs_a_printable_name(tmp_path: Path, name: str) -> None:
 def test_a_class_that_links_to_what_it_lies_in(tmp_path: Path, target: str) -> None:
     root = write_class_folders(tmp_path / "a" / "data", 10)
     (root / "all").symlink_to(target)
-    with pytest.raises(DataError, match=r"all' links to a parent folder.*; remove"):
+    with pytest.raises(DataError, match=r"all' links to a folder that contains .*; remove"):
         read_dataset(root)
 
 
 def test_a_class_that_links_to_another_class(tmp_path: Path) -> None:
     root = write_class_folders(tmp_path, 10)
     (root / "azure").symlink_to("blue")
-    with pytest.raises(DataError, match=r"azure' links to 'blue', so the same images"):
+    with pytest.raises(DataError, match=r"azure' links to '.*blue', so the same images"):
         read_dataset(root)
 
 

@@ -78,6 +78,25 @@ def test_one_split_is_divided_by_rule_and_selections_hold(tmp_path: Path) -> Non
             assert dataset.classes[sample.label] == ("zebra", "ant", "cat")[number % 3]
 
 
+def test_each_split_numbers_its_classes_itself(tmp_path: Path) -> None:
+    whole = rows(12, name=["cat", "dog", "owl"] * 4).remove_columns("label")
+    whole = whole.rename_column("name", "label")
+    birds = whole.filter(lambda row: row["label"] != "cat")
+    splits = {"train": whole, "test": birds}
+    encoded = {split: one.class_encode_column("label") for split, one in splits.items()}
+    hub.DatasetDict(encoded).save_to_disk(tmp_path / "s")
+    dataset = read_dataset(tmp_path / "s", draw=False)
+    for split, one in splits.items():
+        assert [*map(dataset.label_text, dataset.split(split).labels)] == one["label"][:], split
+
+
+def test_a_class_without_training_images_is_named(tmp_path: Path) -> None:
+    known = rows(6, classes=2)
+    hub.DatasetDict({"train": known, "test": rows(6)}).save_to_disk(tmp_path / "s")
+    with pytest.raises(DataError, match="no training class 'cat'"):
+        read_dataset(tmp_path / "s")
+
+
 def test_words_are_classes_too(tmp_path: Path) -> None:
     words = rows(8, target=["b", "a"] * 4).remove_columns("label")
     hub.DatasetDict({"train": words, "test": words}).save_to_disk(tmp_path / "words")

@@ -233,6 +233,25 @@ def test_a_parquet_without_a_label_is_refused_with_its_row(tmp_path: Path) -> No
         read_dataset(write_table(tmp_path / "t.parquet", rows))
 
 
+@pytest.mark.parametrize("stored", [{"bytes": b"x" * 10**5, "path": "1.png"}, b"x" * 10**5])
+def test_a_parquet_that_holds_its_images_is_refused_in_one_line(
+    stored: object, tmp_path: Path
+) -> None:
+    rows = [{"image": stored, "label": number % 2} for number in range(30)]
+    with pytest.raises(DataError, match="the column 'image' holds images") as refused:
+        read_dataset(write_table(tmp_path / "t.parquet", rows))
+    assert len(str(refused.value)) < 500
+
+
+@pytest.mark.parametrize("column", ["file", "label", "split", "box"])
+def test_long_values_are_shortened_in_messages(column: str, tmp_path: Path) -> None:
+    row: dict[str, object] = {"file": "1.png", "label": "a", "split": "", "box": ""}
+    row[column] = {"bytes": "x" * 10**5}
+    with pytest.raises(DataError, match=r"got .*'bytes': 'xxx") as refused:
+        read_dataset(write_table(tmp_path / "t.jsonl", [row] * 30))
+    assert len(str(refused.value)) < 10_000
+
+
 def test_parquet_without_pyarrow_names_the_install_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

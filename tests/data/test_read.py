@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import shutil
 import zipfile
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from data.laid_out import Pictures, coco, csv_table, numbered, shards, split_folders
 from PIL import Image
 from tiny import counts, listed, plant
 
@@ -17,7 +21,7 @@ from verydeep.data.builtin import digits
 from verydeep.data.dataset import Dataset
 from verydeep.data.geometry import Box
 from verydeep.data.images.image_files import pictures_in
-from verydeep.data.read import read_dataset
+from verydeep.data.read import DataSource, read_dataset
 from verydeep.data.registry import LAYOUTS
 from verydeep.data.samples import Sample
 from verydeep.errors import DataError
@@ -253,6 +257,21 @@ def test_tiny_imagenet_without_annotations_is_split_by_rule(tiny: Path) -> None:
     dataset = read_dataset(tiny)
     assert counts(dataset) == {"train": (1, 1), "val": (1, 1)}
     assert dataset.made_by_rule
+    assert "val/ skipped (2 images)" in dataset.describe()
+
+
+def test_tiny_imagenet_with_validation_images_in_class_folders(tiny: Path) -> None:
+    shutil.rmtree(tiny / "val")
+    plant(tiny, "val/n01/images/1.JPEG", "val/n02/2.JPEG")
+    dataset = read_dataset(tiny)
+    assert dataset.splits["val"] == (
+        Sample(tiny / "val/n01/images/1.JPEG", 0),
+        Sample(tiny / "val/n02/2.JPEG", 1),
+    )
+    assert not dataset.made_by_rule
+    plant(tiny, "val/n03/3.JPEG")
+    with pytest.raises(DataError, match="no training class 'n03'"):
+        read_dataset(tiny)
 
 
 def test_tiny_imagenet_without_words_shows_the_names_of_its_classes(tiny: Path) -> None:
@@ -497,3 +516,40 @@ def test_a_data_set_describes_itself(pets: Dataset) -> None:
 def test_the_split_to_test_on(splits: list[str], expected: str) -> None:
     dataset = Dataset(Path("pets"), "one folder per class", ("a", "b"), dict.fromkeys(splits, ()))
     assert dataset.test_split == expected
+
+
+def one_json(root: Path, pictures: Pictures) -> Path:
+    coco(root, pictures)
+    return (root / "annotations" / "instances_train.json").rename(root / "train" / "all.json")
+
+
+def shard_pattern(root: Path, pictures: Pictures) -> Path:
+    return shards(root, pictures) / "{train,val}-*.tar"
+
+
+@pytest.mark.parametrize("write", [csv_table, one_json, shard_pattern, split_folders])
+def test_a_data_set_knows_what_it_was_read_from(
+    write: Callable[[Path, Pictures], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(stream, "JPEG")
+    pets = [
+        numbered(split, wnid, number, stream.getvalue())
+        for split in ("train", "val")
+        for wnid in ("cat", "dog")
+        for number in range(3)
+    ]
+    place = write(tmp_path, pets)
+    monkeypatch.chdir(tmp_path)
+    data = str(place.relative_to(tmp_path))
+    dataset = read_dataset(data)
+    kept = DataSource(dataset, dataset.layout_name)
+    assert kept.lasting == DataSource(data).lasting
+    monkeypatch.chdir("/")
+    again = DataSource(kept.lasting, dataset.layout_name).read()
+    assert again.describe() == dataset.describe()
+
+
+def test_built_in_data_keep_their_name() -> None:
+    dataset = read_dataset("digits")
+    assert DataSource(dataset, dataset.layout_name).lasting == "digits"

@@ -208,6 +208,61 @@ def test_train_and_val_that_link_to_one_folder_are_refused(tmp_path: Path) -> No
         read_dataset(tmp_path / "pets")
 
 
+def split_pets(root: Path) -> Path:
+    for split in ("train", "val"):
+        for name in ("cat", "dog"):
+            picture(root / split / name / f"{split}.png")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("link", "target", "how"),
+    [
+        ("val/eel", "../train/cat", "to '.*train/cat'"),
+        ("test", "train", "to '.*train/cat'"),
+        ("train/eel", "dog/puppy", "into '.*train/dog'"),
+        ("train/eel", "../val", "to a folder that contains '.*val/cat'"),
+    ],
+)
+def test_a_link_from_one_class_or_split_to_another_is_refused(
+    link: str, target: str, how: str, tmp_path: Path
+) -> None:
+    root = split_pets(tmp_path / "pets")
+    picture(root / "train" / "dog" / "puppy" / "9.png")
+    (root / link).symlink_to(target)
+    with pytest.raises(DataError, match=f"{link}(/cat)?' links {how}, so"):
+        read_dataset(root)
+
+
+def test_a_data_set_behind_a_link_is_read(tmp_path: Path) -> None:
+    split_pets(tmp_path / "pets")
+    (tmp_path / "here").symlink_to("pets")
+    assert read_dataset(tmp_path / "here").sizes == {"train": 2, "val": 2}
+
+
+def test_linked_files_of_other_classes_and_splits_are_passed_over(tmp_path: Path) -> None:
+    root = split_pets(tmp_path / "pets")
+    (root / "here").symlink_to("val")
+    for link, target in (
+        ("train/cat/dog.png", "../dog/train.png"),
+        ("val/cat/old.png", root / "train" / "cat" / "train.png"),
+        ("val/dog/way.png", "../../here/cat/val.png"),
+        ("val/dog/chain.png", "way.png"),
+    ):
+        (root / link).symlink_to(target)
+    dataset = read_dataset(root, layout="split-folders")
+    assert dataset.sizes == {"train": 2, "val": 2}
+    repeated = ["cat/dog.png", "cat/old.png", "dog/chain.png", "dog/way.png"]
+    assert dataset.passed_over.repeated == repeated
+
+
+def test_a_class_of_nothing_but_links_to_others_is_refused(pets: Path) -> None:
+    (pets / "eel").mkdir()
+    (pets / "eel" / "0.png").symlink_to("../dog/0.png")
+    with pytest.raises(DataError, match="eel: all its images are links to those of other"):
+        read_dataset(pets)
+
+
 def test_a_file_that_is_reached_twice_in_a_class_is_read_once(pets: Path) -> None:
     picture(pets.parent / "store" / "9.png")
     (pets / "cat" / "same.png").symlink_to("0.png")

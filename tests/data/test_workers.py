@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import threading
 from collections.abc import Callable
@@ -66,6 +67,26 @@ def files(tmp_path: Path) -> list[Path]:
     paths[17].write_bytes(b"")
     paths[30].unlink()
     return paths
+
+
+@pytest.mark.parametrize(
+    ("name", "dimensions", "fault"),
+    [
+        ("1.npy", 2, "1.npy: a volume, where images are read"),
+        ("slices", 2, "slices: .*irectory"),
+        ("1.png", 3, "1.png: an image, where volumes are read"),
+        ("gone.npy", 3, "gone.npy: No such file"),
+    ],
+)
+def test_what_has_other_dimensions_counts_as_unreadable(
+    name: str, dimensions: int, fault: str, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "1.npy", np.zeros((8, 8, 8), np.uint8))
+    solid(1).save(tmp_path / "1.png")
+    (tmp_path / "slices").mkdir()
+    solid(1).save(tmp_path / "slices" / "1.png")
+    (found,) = load_pictures([tmp_path / name], number_of, workers=0, dimensions=dimensions)
+    assert re.search(fault, str(found.fault))
 
 
 @pytest.mark.parametrize("workers", [0, 2])

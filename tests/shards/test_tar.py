@@ -100,6 +100,19 @@ def test_half_a_sample_is_none(tmp_path: Path) -> None:
     assert [picture is None for picture in read(written(parts, tmp_path))] == [True] * 3 + [False]
 
 
+@pytest.mark.parametrize("part", ["png", "PNG", "cls", "box"])
+def test_a_part_that_comes_twice_is_refused_by_name(part: str, tmp_path: Path) -> None:
+    sample = [("000.png", b"x"), ("000.cls", b"0"), ("000.box", b"1 2 3 4")]
+    data = written([*sample, (f"000.{part}", b"1")], tmp_path)
+    with pytest.raises(DataError, match=rf"s\.tar/000\.{part}: the \.{part.lower()} of one sample"):
+        read(data)
+
+
+def test_every_image_of_a_key_without_a_sample_is_counted(tmp_path: Path) -> None:
+    parts = [(f"IMG.{n}.{part}", b"1") for n in range(5) for part in ("png", "cls")]
+    assert read(written(parts, tmp_path)) == [None] * 5
+
+
 def test_only_wanted_pictures_are_read(tmp_path: Path) -> None:
     data = written(samples(range(4)), tmp_path)
     found = list(pictures_in_shard(io.BytesIO(data), "s.tar", lambda number: number == 2))

@@ -19,12 +19,11 @@ from verydeep.data.dataset import Dataset, relative_name
 from verydeep.data.folders.system_files import is_system_file, is_system_folder
 from verydeep.data.images.decode import HEAD
 from verydeep.data.images.formats import SUFFIXES
-from verydeep.data.images.image_files import has_pictures, subfolders
+from verydeep.data.images.image_files import folders_in, has_pictures
 from verydeep.data.images.member import ImageSource, Member
 from verydeep.data.images.regular_file import open_regular
 from verydeep.data.name_forms import nfc
 from verydeep.data.split_names import whole_split
-from verydeep.errors import DataError
 from verydeep.system.progress import Progress
 
 ANNOTATIONS = frozenset({"wnids.txt", "words.txt", "val_annotations.txt", "boxes.csv"})
@@ -151,7 +150,7 @@ def find_empty_folders(dataset: Dataset) -> tuple[Path, ...]:
     return tuple(
         folder
         for parent in parents
-        for folder in _subfolders(parent)
+        for folder in folders_in(parent)
         if not _is_named(folder, dataset) and not has_pictures(folder)
     )
 
@@ -161,13 +160,6 @@ def _is_named(folder: Path, dataset: Dataset) -> bool:
     name = nfc(folder.name)
     named = name in dataset.classes or whole_split(name) is not None
     return named or is_system_folder(name)
-
-
-def _subfolders(parent: Path) -> list[Path]:
-    try:
-        return subfolders(parent)
-    except DataError:  # links that only some layouts refuse
-        return []
 
 
 def _parents(dataset: Dataset) -> Iterator[Path]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from verydeep.data.geometry import Box
-from verydeep.errors import DataError
+from verydeep.errors import DataError, shortened
 
 Corners = tuple[float, float, float, float]
 
@@ -21,10 +21,12 @@ def corners(values: Sequence[object], place: str) -> Corners:
         x0, y0, x1, y1 = map(float, values)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(
-            f"{place}: a box must be four numbers, got {list(values)} instead"
+            f"{place}: a box must be four numbers, got {shortened(list(values))} instead"
         ) from error
     if not all(map(math.isfinite, (x0, y0, x1, y1))):
-        raise DataError(f"{place}: a box must be four finite numbers, got {list(values)}")
+        raise DataError(
+            f"{place}: a box must be four finite numbers, got {shortened(list(values))}"
+        )
     return x0, y0, x1, y1
 
 

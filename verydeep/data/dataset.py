@@ -67,6 +67,7 @@ class Dataset(Summary):
         table: The table it was read from, if any.
         generated: Whether this package has drawn the images, each by itself from originals of its
             split. Images that are nearly equal are then so by chance.
+        source: The name, id, pattern, URL or whole path it was read from; None if made in memory.
     """
 
     root: Path
@@ -87,6 +88,7 @@ class Dataset(Summary):
     dimensions: int = 2
     table: Path | None = None
     generated: bool = False
+    source: str | None = None
 
     def __post_init__(self) -> None:
         compact = {name: Samples.of(samples) for name, samples in self.splits.items()}

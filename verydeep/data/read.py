@@ -73,7 +73,12 @@ class DataSource:
 
     @property
     def lasting(self) -> str:
-        """The same as can be given anywhere: the name, the URL, or the whole path."""
+        """The same as can be given anywhere: the name, the URL, or the whole path.
+
+        For a data set, it is what the data set was read from.
+        """
+        if isinstance(self.data, Dataset) and self.data.source is not None:
+            return self.data.source
         if self.is_named or is_remote(self.name) or is_hub_id(self.name) or self.name == MEMORY:
             return self.name
         return str(expanded(self.name).resolve())
@@ -253,6 +258,10 @@ def _read(source: DataSource, stream: bool | None, progress: Progress | None) ->
             raise DataError("a layout is for data on disk: leave it out")
         assert not isinstance(source.data, str | Path)
         return source.data if isinstance(source.data, Dataset) else dataset_of(*source.data)
+    return replace(_read_place(source, stream, progress), source=source.lasting)
+
+
+def _read_place(source: DataSource, stream: bool | None, progress: Progress | None) -> Dataset:
     path = expanded(source.name)
     if is_hub_id(source.name) and source.layout in (None, HUB):
         return replace(read_id(source.name, progress), layout_name=HUB)

@@ -126,7 +126,7 @@ LAYOUTS = (
     ),
     Layout(
         volumes.NAME,
-        "<class>/, perhaps within splits, of .npy, .nii or .nii.gz; folders of slices only if "
+        "<class>/, perhaps with splits, of .npy, .nii or .nii.gz; folders of slices only if "
         "requested",
         volumes.recognise,
         volumes.read,

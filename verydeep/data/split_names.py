@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from verydeep.errors import DataError, did_you_mean
+from verydeep.errors import DataError, did_you_mean, shortened
 
 ORDER = ("train", "val", "test", "all")
 """``all`` holds images without splits."""
@@ -129,7 +129,7 @@ def unknown_split(name: object, place: str) -> DataError:
     """Return the error for an unknown split name."""
     words = [word for word in SPLITS if word not in ("trainval", "heldout")]
     return DataError(
-        f"{place}: split must be one of {', '.join(words)}, got {name!r} instead"
+        f"{place}: split must be one of {', '.join(words)}, got {shortened(name)} instead"
         f"{did_you_mean(str(name).strip().lower(), words)}"
     )
 

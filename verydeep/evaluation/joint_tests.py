@@ -247,7 +247,11 @@ def share_of_tests(
     mixtures = [test.mixture() for test in tests]
     scales = sorted({part.scale for mixture in mixtures for part in mixture})
     pictures = TestPictures(
-        samples.take(mine).paths, tuple(scales), how.get("workers"), *rescaling(models, tests)
+        samples.take(mine).paths,
+        tuple(scales),
+        how.get("workers"),
+        *rescaling(models, tests),
+        dimensions=models[0].dimensions,
     )
     own: dict[ViewGroup, float] = {}
     average, far = tests[0].protocols[0].average, None

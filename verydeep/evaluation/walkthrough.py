@@ -144,7 +144,8 @@ def explain(
     tests = [Test(tuple(enumerate(protocols)))]
     check_tests(models, tests)
     scales = tuple(sorted({scale for protocol in protocols for scale in protocol.used_scales}))
-    pictures = TestPictures([source], scales, 0, *rescaling(models, tests))
+    dimensions = models[0].dimensions
+    pictures = TestPictures([source], scales, 0, *rescaling(models, tests), dimensions=dimensions)
     picture = next(iter(pictures), None)
     if picture is None:
         raise PictureError(pictures.unreadable[0])

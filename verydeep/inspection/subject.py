@@ -116,7 +116,7 @@ class Subjects:
 
     def __iter__(self) -> Iterator[LoadedSubject]:
         """Yield the usable subjects in order."""
-        pictures = TestPictures(self.sources, (self.scale,))
+        pictures = TestPictures(self.sources, (self.scale,), dimensions=self.model.dimensions)
         large: dict[int, str] = {}
         for picture in pictures:
             source = self.sources[picture.index]

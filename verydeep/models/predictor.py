@@ -200,7 +200,13 @@ class Predictor:
         Returns:
             As for :meth:`predict`.
         """
-        tested = TestPictures(sources, how.used_scales, workers, interpolation=self.interpolation)
+        tested = TestPictures(
+            sources,
+            how.used_scales,
+            workers,
+            interpolation=self.interpolation,
+            dimensions=self.dimensions,
+        )
         return self.predict_tested(tested, how, top=top, task=task, abstain=abstain)
 
     def predict_tested(

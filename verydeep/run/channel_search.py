@@ -75,7 +75,7 @@ def search_channels(
         DataError: No image can be read.
     """
     root, sources = _sources(among, seed, progress)
-    pictures = TestPictures(sources, (scale,))
+    pictures = TestPictures(sources, (scale,), dimensions=model.dimensions)
     found = strongest_patches(model, pictures, [*channels], top=top, progress=progress)
     faults = tuple(pictures.unreadable[index] for index in sorted(pictures.unreadable))
     if len(faults) == len(sources):

@@ -6,6 +6,7 @@ import contextlib
 import io
 import pickle
 import struct
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,24 @@ def test_of_several_nifti_volumes_the_first_is_read(tmp_path: Path) -> None:
     several = np.stack([given.transpose(2, 1, 0), np.zeros(SIDES[::-1], np.float32)], -1)
     nibabel.save(nibabel.Nifti1Image(several, np.eye(4)), tmp_path / "t.nii")
     assert np.array_equal(read_volume(tmp_path / "t.nii").voxels, volume_of(given).voxels)
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+def test_of_a_nifti_series_no_more_than_the_first_volume_is_taken_into_memory(
+    ending: str, tmp_path: Path
+) -> None:
+    series = np.random.default_rng(0).integers(0, 200, (24, 24, 24, 100, 2)).astype(np.uint8)
+    image = nibabel.Nifti1Image(series, np.diag([-1, 1, 1, 1]))
+    image.header.set_slope_inter(2, 1)
+    path = tmp_path / f"t{ending}"
+    nibabel.save(image, path)
+    first = series[..., 0, 0][::-1].transpose(2, 1, 0)
+    tracemalloc.start()
+    found = read_volume(path).voxels
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert np.array_equal(found, volume_of(first.astype(np.float32)).voxels)
+    assert peak < series.nbytes
 
 
 def header(shape: tuple[int, ...], dtype: str = "|u1") -> bytes:

@@ -19,6 +19,7 @@ from verydeep.data.volumes.batches import VolumeBatches
 from verydeep.data.volumes.crop import draw_cube, read_cube, resampled, rescaled
 from verydeep.data.volumes.geometry import Cuboid, center_cuboid, rescaled_sides
 from verydeep.data.volumes.volume import volume_of
+from verydeep.errors import PictureTooLarge
 
 
 def grey(*sides: int, seed: int = 0) -> np.ndarray:
@@ -52,6 +53,13 @@ def test_thick_slices_are_spread_over_their_thickness() -> None:
         torch.from_numpy(given)[None, None].double(), (24, 24, 30), mode="trilinear"
     )
     assert np.abs(found.astype(float) - whole[0, 0].numpy()).max() <= 0.51
+
+
+def test_a_thin_volume_is_not_rescaled_to_any_size() -> None:
+    thin = volume_of(grey(1, 32, 32))
+    with pytest.raises(PictureTooLarge, match="rescaled to 64, 64x2048x2048 is 268,435,456 voxels"):
+        rescaled(thin, 64)
+    assert rescaled(thin, 4).shape == (4, 128, 128, 3)
 
 
 def test_crops_keep_the_proportions_of_thick_slices(tmp_path: Path) -> None:

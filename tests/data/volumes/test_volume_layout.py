@@ -94,6 +94,69 @@ def test_two_folders_of_one_split_are_refused(tmp_path: Path) -> None:
         read_dataset(tmp_path)
 
 
+def write_each(root: Path, *names: str) -> None:
+    for name in names:
+        write(root / name)
+
+
+def test_splits_in_classes_are_splits(tmp_path: Path) -> None:
+    write_each(
+        tmp_path, *(f"{c}/{s}/{n}.npy" for c in "ab" for s in ("train", "test") for n in "12")
+    )
+    found = read_dataset(tmp_path, draw=False)
+    assert (found.dimensions, found.classes) == (3, ("a", "b"))
+    assert found.sizes == {"train": 4, "test": 4}
+    assert found.layout.startswith("volumes, splits under each class")
+
+
+def test_splits_have_the_names_that_those_of_images_have(tmp_path: Path) -> None:
+    write_each(tmp_path, *(f"mri_{split}/{c}/1.npy" for c in "ab" for split in ("train", "test")))
+    write_each(tmp_path, "more/a/2.npy", "more/a/3.npy")
+    found = read_dataset(tmp_path, draw=False)
+    assert found.classes == ("a", "b")
+    assert found.sizes == {"train": 2, "test": 2}
+    assert found.notes == ("more/ skipped (2 volumes)",)
+
+
+def test_splits_without_classes_are_refused(tmp_path: Path) -> None:
+    write_each(tmp_path, "train/1.npy", "test/1.npy")
+    with pytest.raises(DataError, match=r"read in several ways.* as CLASS/, SPLIT/CLASS/"):
+        read_dataset(tmp_path)
+
+
+def test_classes_may_have_folders_of_the_same_names(tmp_path: Path) -> None:
+    write_each(tmp_path, *(f"{c}/{part}/1.npy" for c in "ab" for part in ("T1", "T2")))
+    assert read_dataset(tmp_path, draw=False).count("all") == (2, 2)
+
+
+def test_links_are_followed_as_those_of_images_are(tmp_path: Path) -> None:
+    root = tmp_path / "scans"
+    write_each(root, "a/1.npy", "b/1.npy")
+    write_each(tmp_path, "store/2.nii.gz")
+    (root / "a" / "more").symlink_to("../../store")
+    (root / "a" / "again").symlink_to("../b")
+    (root / "b" / "3.npy").symlink_to("../a/1.npy")
+    found = read_dataset(root, draw=False)
+    assert found.count("all") == (2, 1)
+    assert found.passed_over.followed == ["a/more"]
+    assert found.passed_over.repeated == ["a/again", "b/3.npy"]
+    (root / "c").symlink_to("a")
+    with pytest.raises(DataError, match=r"scans/c' links to '.*scans/a', so"):
+        read_dataset(root)
+
+
+def test_a_folder_of_slices_that_two_classes_link_to_is_refused(tmp_path: Path) -> None:
+    for name in ("scans/a/1", "scans/b/1", "store"):
+        (tmp_path / name).mkdir(parents=True)
+        Image.new("L", (8, 8)).save(tmp_path / name / "1.png")
+    (tmp_path / "scans/a/2").symlink_to("../../store")
+    found = read_dataset(tmp_path / "scans", layout="volumes", draw=False)
+    assert found.count("all") == (2, 1)
+    (tmp_path / "scans/b/2").symlink_to("../../store")
+    with pytest.raises(DataError, match="two classes"):
+        read_dataset(tmp_path / "scans", layout="volumes")
+
+
 def test_digits_in_space_are_the_same_each_time_and_no_digit_is_in_two_splits() -> None:
     counts = dict.fromkeys(COUNTS, 20)
     found, again = (list(make_solid_digits(0, counts)) for _ in range(2))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from verydeep.data.folders.links import Links
@@ -20,10 +20,18 @@ class Walk:
         top: The folder; that of one class, where there are classes.
         passed: Counts skipped files and folders.
         links: Linked folders of the data set.
+        suffixes: Lower-case extensions of the files to yield; None for those of images.
     """
 
-    def __init__(self, top: str, passed: PassedOver, links: Links) -> None:
+    def __init__(
+        self,
+        top: str,
+        passed: PassedOver,
+        links: Links,
+        suffixes: Collection[str] | None = None,
+    ) -> None:
         self.top, self.passed, self.links = top, passed, links
+        self.suffixes = SUFFIXES if suffixes is None else suffixes
         self._above = os.path.join(Path(top).parent, "")  # noqa: PTH118
         self._seen: set[tuple[int, int]] | None = None  # files, once a link is met
 
@@ -54,7 +62,7 @@ class Walk:
     def _look(self, folder: str) -> tuple[list[str], list[str], list[str]]:
         """Return the names of the folders, images and links in a folder."""
         folders, files, links = [], [], []
-        passed = self.passed
+        passed, suffixes = self.passed, self.suffixes
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
@@ -66,7 +74,7 @@ class Walk:
                             passed.hide(name)
                         else:
                             folders.append(name)
-                    elif name[name.rfind(".") :].lower() in SUFFIXES and name[0] != ".":
+                    elif name[name.rfind(".") :].lower() in suffixes and name[0] != ".":
                         files.append(name)
                     elif is_system_file(name):
                         passed.hide(name)
@@ -95,8 +103,8 @@ class Walk:
             self.passed.hide(name)
         elif os.path.isdir(path):  # noqa: PTH112 - read anyway
             pass
-        elif suffix_of(name) in SUFFIXES:
-            if self._is_new(path):
+        elif suffix_of(name) in self.suffixes:
+            if not self.links.leads_to_another(path, self.top) and self._is_new(path):
                 return True
             self._note(self.passed.repeated, path)
         elif Path(path).exists():
@@ -115,7 +123,7 @@ class Walk:
     def _is_new(self, path: str) -> bool:
         """Return whether the class does not have this file yet, under any name."""
         if self._seen is None:
-            self._seen = set(_files_in(self.top))
+            self._seen = set(_files_in(self.top, self.suffixes))
         try:
             state = os.stat(path)  # noqa: PTH116
         except OSError:
@@ -138,12 +146,12 @@ def suffix_of(name: str) -> str:
     return name[name.rfind(".") :].lower()
 
 
-def _files_in(top: str) -> Iterator[tuple[int, int]]:
-    """Yield device and inode of the images in a folder and below that are not links."""
+def _files_in(top: str, suffixes: Collection[str]) -> Iterator[tuple[int, int]]:
+    """Yield device and inode of the files in a folder and below that are not links."""
     for folder, folders, _ in os.walk(top):
         folders[:] = [name for name in folders if not is_system_folder(name)]
         device = os.stat(folder).st_dev  # noqa: PTH116
         with os.scandir(folder) as entries:
             for entry in entries:
-                if suffix_of(entry.name) in SUFFIXES and not entry.is_symlink():
+                if suffix_of(entry.name) in suffixes and not entry.is_symlink():
                     yield device, entry.inode()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
+from verydeep.data.folders.content import Content
 from verydeep.data.folders.links import Links
 from verydeep.data.folders.passed_over import PassedOver
 from verydeep.data.folders.system_files import is_system_folder
@@ -91,25 +92,5 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def subfolders(folder: Path) -> list[Path]:
-    """Return :func:`folders_in` a folder, each of which may be a class.
-
-    Raises:
-        DataError: One links to another, or to a parent folder: the same images would have two
-            classes.
-    """
-    found = folders_in(folder)
-    _refuse_same(found, folder.resolve())
-    return found
-
-
-def _refuse_same(folders: Iterable[Path], parent: Path) -> None:
-    known = dict.fromkeys((parent, *parent.parents), "a parent folder")
-    for folder in sorted(folders, key=Path.is_symlink):
-        place = folder.resolve()
-        if place in known:
-            raise DataError(
-                f"{str(folder)!r} links to {known[place]}, so the same images would have two "
-                "classes; remove the link"
-            )
-        known[place] = repr(folder.name)
+IMAGES = Content("image", own_pictures, picture_names, refuse_unreadable)
+"""Class folders of images."""

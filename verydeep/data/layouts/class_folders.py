@@ -7,48 +7,47 @@ from pathlib import Path
 
 from verydeep.data.class_names import check_class_names, unknown_class
 from verydeep.data.dataset import Dataset, relative_name
-from verydeep.data.folders.links import Links
+from verydeep.data.folders.content import Content
+from verydeep.data.folders.links import Links, refuse_overlaps
 from verydeep.data.folders.passed_over import PassedOver
 from verydeep.data.folders.system_files import is_system_file, is_system_folder
 from verydeep.data.images.image_files import (
-    has_pictures,
-    own_pictures,
-    picture_names,
-    refuse_unreadable,
-    subfolders,
+    IMAGES,
+    folders_in,
 )
 from verydeep.data.name_forms import nfc
 from verydeep.data.samples import Samples, SamplesBuilder
-from verydeep.errors import plural
+from verydeep.errors import DataError, plural
 
 ClassFolders = Sequence[tuple[str, Path]]
 """Classes by name in NFC, each with a folder of its images; a class may have several."""
 
 
-def read(path: Path) -> Dataset:
+def read(path: Path, content: Content = IMAGES) -> Dataset:
     """Read the data set; all its images are one split, ``all``.
 
     Raises:
         DataError: There are fewer than two classes.
     """
-    found = class_folders(path)
+    found = class_folders(path, content)
+    classes = checked_classes(found, path)
     return folder_dataset(
-        path, "one folder per class", [path], {"all": found}, checked_classes(found, path)
+        path, "one folder per class", [path], {"all": found}, classes, content=content
     )
 
 
-def class_folders(folder: Path) -> ClassFolders:
+def class_folders(folder: Path, content: Content = IMAGES) -> ClassFolders:
     """Return the folders with images in a folder, each as a class.
 
     Raises:
-        DataError: One is a link to another, or none of its images can be read.
+        DataError: None of the images of one can be read.
     """
     found = []
-    for path in subfolders(folder):
-        if has_pictures(path):
+    for path in folders_in(folder):
+        if content.is_in(path):
             found.append((nfc(path.name), path))
         else:
-            refuse_unreadable(path)
+            content.refuse(path)
     return found
 
 
@@ -72,6 +71,7 @@ def folder_dataset(
     *,
     notes: Iterable[str] = (),
     named: ClassFolders | None = None,
+    content: Content = IMAGES,
 ) -> Dataset:
     """Return the data set of some class folders.
 
@@ -83,28 +83,31 @@ def folder_dataset(
         classes: Class names.
         notes: Notes on the data set.
         named: Classes with the folders named after them, if these are not the class folders.
+        content: What the class folders hold.
 
     Raises:
-        DataError: A folder with images is not one of the classes, or a link would give images
-            two classes.
+        DataError: A folder with images is not one of the classes, or a link would put images in
+            two classes or splits.
     """
-    every = [one for found in folders.values() for one in found]
+    every = [path for found in folders.values() for _, path in found]
+    refuse_overlaps(every, root)
     labels = {name: label for label, name in enumerate(classes)}
-    links = Links(lambda: [path for _, path in every])
+    links = Links(lambda: every)
     passed = PassedOver()
     tops = [*tops]
     spelled = folders.values() if named is None else [named]
     for top in tops:
-        _count_skipped(top, root, passed)
+        _count_skipped(top, root, passed, content)
     splits = {
-        split: _samples(root, found, labels, passed, links) for split, found in folders.items()
+        split: _samples(root, found, labels, content, passed, links)
+        for split, found in folders.items()
     }
     return Dataset(
         root,
         layout,
         classes,
         splits,
-        notes=(*notes, *_loose(dict.fromkeys([root, *tops]))),
+        notes=(*notes, *_loose(dict.fromkeys([root, *tops]), content)),
         passed_over=passed,
         respelled=tuple(sorted({name for each in spelled for name in _respelled(each)})),
         folders=(root,),
@@ -112,31 +115,42 @@ def folder_dataset(
 
 
 def _samples(
-    root: Path, found: ClassFolders, labels: Mapping[str, int], passed: PassedOver, links: Links
+    root: Path,
+    found: ClassFolders,
+    labels: Mapping[str, int],
+    content: Content,
+    passed: PassedOver,
+    links: Links,
 ) -> Samples:
     builder = SamplesBuilder(root)
     for name, path in found:
-        for picture in picture_names(path, passed, links):
+        before = len(builder)
+        for picture in content.below(path, passed, links):
             if name not in labels:
                 raise unknown_class(name, labels, path)
             builder.add(picture, labels[name])
+        if len(builder) == before:
+            raise DataError(
+                f"{path}: all its {content.thing}s are links to those of other classes or splits; "
+                "replace them by files, or move the folder away"
+            )
     return builder.samples()
 
 
-def _count_skipped(folder: Path, root: Path, passed: PassedOver) -> None:
+def _count_skipped(folder: Path, root: Path, passed: PassedOver, content: Content) -> None:
     """Count system files and empty folders beside the class folders."""
     for entry in sorted(folder.iterdir()):
         if is_system_folder(entry.name) or is_system_file(entry.name):
             passed.hide(entry.name)
-        elif entry.is_dir() and not has_pictures(entry):
+        elif entry.is_dir() and not content.is_in(entry):
             passed.empty.append(relative_name(entry, root))
 
 
-def _loose(folders: Iterable[Path]) -> Iterator[str]:
+def _loose(folders: Iterable[Path], content: Content) -> Iterator[str]:
     """Yield a note on the images directly in some folders, which have no class."""
-    count = sum(1 for folder in folders for _ in own_pictures(folder))
+    count = sum(1 for folder in folders for _ in content.own(folder))
     if count:
-        yield f"{plural(count, 'image')} in no class folder left out"
+        yield f"{plural(count, content.thing)} in no class folder left out"
 
 
 def _respelled(named: ClassFolders) -> list[str]:
@@ -148,9 +162,9 @@ def _respelled(named: ClassFolders) -> list[str]:
     return [name for name, forms in spellings.items() if len(forms) > 1]
 
 
-def unread(folders: Iterable[Path]) -> Iterator[str]:
+def unread(folders: Iterable[Path], content: Content = IMAGES) -> Iterator[str]:
     """Yield a note on each folder whose images are not read."""
     for folder in folders:
-        count = sum(1 for _ in picture_names(folder))
+        count = sum(1 for _ in content.all_in(folder))
         if count:
-            yield f"{folder.name}/ skipped ({plural(count, 'image')})"
+            yield f"{folder.name}/ skipped ({plural(count, content.thing)})"

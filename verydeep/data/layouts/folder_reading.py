@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from verydeep.data.images.image_files import has_own_pictures
+from verydeep.data.folders.content import Content
+from verydeep.data.images.image_files import IMAGES
 from verydeep.data.layouts.folder_tree import Branch, branch, branches
 from verydeep.data.split_names import SplitName, resolve_eval, spelled_out, split_name
 from verydeep.system.option_names import option
@@ -30,28 +31,30 @@ class Reading:
     Attributes:
         layout: The layout; None if there is no folder with images.
         doubt: Reason why the user must choose: the other reading. Empty if unambiguous.
+        may_be_parts: Whether the other reading is that of parts, which are not splits.
     """
 
     layout: str | None
     doubt: str = ""
+    may_be_parts: bool = False
 
 
-def reading_of(path: Path) -> Reading:
+def reading_of(path: Path, content: Content = IMAGES) -> Reading:
     """Return the reading of a folder."""
-    found = branches(path) if path.is_dir() else []
+    found = branches(path, content) if path.is_dir() else []
     if not found:
         return Reading(None)
     as_splits = _as_splits(found)
     if as_splits is not None:
         return as_splits
     if len(found) == 1:
-        return _within(found[0], has_own_pictures(path))
-    return _divided_classes(found) or _recurring(found) or Reading(CLASS_FOLDERS)
+        return _within(found[0], content.is_directly_in(path), content)
+    return _divided_classes(found, content) or _recurring(found) or Reading(CLASS_FOLDERS)
 
 
-def _within(only: Branch, beside_pictures: bool) -> Reading:
+def _within(only: Branch, beside_pictures: bool, content: Content) -> Reading:
     """Return the reading of a folder with one subfolder with images: not two classes."""
-    inner = Reading(None) if beside_pictures else reading_of(only.path)
+    inner = Reading(None) if beside_pictures else reading_of(only.path, content)
     if inner.layout == SPLIT_FOLDERS or len(only.children) < 2:
         return inner if inner.layout == SPLIT_FOLDERS else Reading(CLASS_FOLDERS)
     return Reading(
@@ -147,7 +150,7 @@ def _one_split(one: Branch, split: str, others: Sequence[Branch]) -> Reading | N
     )
 
 
-def _divided_classes(found: Sequence[Branch]) -> Reading | None:
+def _divided_classes(found: Sequence[Branch], content: Content) -> Reading | None:
     """Return the reading of ``cat/train/``, ``cat/test/``, ``dog/train/``, ``dog/test/``."""
     known = splits_within(found)
     splits = {
@@ -155,7 +158,7 @@ def _divided_classes(found: Sequence[Branch]) -> Reading | None:
         for one in found
     }
     divided = [one for one in found if one.children and len(splits[one]) == len(one.children)]
-    deep = next((one for one in divided if _has_classes(one)), None)
+    deep = next((one for one in divided if _has_classes(one, content)), None)
     if deep is not None:
         return Reading(
             CLASS_FOLDERS,
@@ -177,9 +180,9 @@ def _divided_classes(found: Sequence[Branch]) -> Reading | None:
     )
 
 
-def _has_classes(one: Branch) -> bool:
+def _has_classes(one: Branch, content: Content) -> bool:
     """Return whether the splits in a folder contain class folders."""
-    inner = [branch(path) for path in one.children]
+    inner = [branch(path, content) for path in one.children]
     return any(len(its.children) > 1 for its in inner)
 
 
@@ -198,6 +201,7 @@ def _recurring(found: Sequence[Branch]) -> Reading | None:
         f"{inner}, in parts that are not splits, give {option('layout', PART_FOLDERS)}, or name "
         f"the parts train/, val/, test/; if the classes are {outer}, give "
         f"{option('layout', CLASS_FOLDERS)}",
+        may_be_parts=True,
     )
 
 

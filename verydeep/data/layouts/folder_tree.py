@@ -1,4 +1,7 @@
-"""The folders of a data set that contain images, and those that contain folders with images."""
+"""The folders of a data set that contain images, and those that contain folders with images.
+
+Or volumes: see :mod:`verydeep.data.folders.content`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from verydeep.data.images.image_files import folders_in, has_own_pictures, has_pictures
+from verydeep.data.folders.content import Content
+from verydeep.data.images.image_files import IMAGES, folders_in
 from verydeep.data.name_forms import nfc
 from verydeep.data.split_names import split_name, whole_split
 
@@ -41,13 +45,13 @@ class Branch:
         return frozenset(nfc(path.name).casefold() for path in self.children)
 
 
-def branches(folder: Path) -> list[Branch]:
+def branches(folder: Path, content: Content = IMAGES) -> list[Branch]:
     """Return the folders with images in a folder, sorted by name."""
-    found = (branch(path) for path in folders_in(folder))
+    found = (branch(path, content) for path in folders_in(folder))
     return [one for one in found if one.is_loose or one.children]
 
 
-def branch(path: Path) -> Branch:
+def branch(path: Path, content: Content = IMAGES) -> Branch:
     """Inspect a folder, or the one that it wraps.
 
     A wrapper contains one folder with images and no images itself, and that folder has the same
@@ -55,8 +59,8 @@ def branch(path: Path) -> Branch:
     """
     base = path
     while True:
-        loose = has_own_pictures(base)
-        children = tuple(folder for folder in folders_in(base) if has_pictures(folder))
+        loose = content.is_directly_in(base)
+        children = tuple(folder for folder in folders_in(base) if content.is_in(folder))
         if loose or len(children) != 1 or not _wraps(base.name, children[0].name):
             return Branch(path, base, children, loose)
         base = children[0]

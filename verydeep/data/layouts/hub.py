@@ -2,9 +2,9 @@
 
 An id may name a configuration and the columns: ``hf:owner/name:config?image=img&label=fine_label``.
 By default, the image is the only image column; the class is the column label, labels, fine_label,
-class or target, or else the only column of class labels. Classes keep the data set's order. Rows
-without a class (label -1, as in hidden test sets) are left out, and splits other than train,
-validation and test are ignored.
+class or target, or else the only column of class labels. Classes keep the order of the training
+split; each split may number them differently. Rows without a class (label -1, as in hidden test
+sets) are left out, and splits other than train, validation and test are ignored.
 
 The ``datasets`` package downloads and caches the files under ``HF_HOME``; no code of a data set is
 run.
@@ -28,6 +28,7 @@ from verydeep.data.dataset import Dataset
 from verydeep.data.images.limits import open_metered
 from verydeep.data.images.member import Member
 from verydeep.data.images.regular_file import check_regular
+from verydeep.data.name_forms import nfc
 from verydeep.data.samples import Samples
 from verydeep.data.split_names import resolve_eval, whole_split
 from verydeep.errors import DataError, MissingExtra, PictureError, did_you_mean, printable
@@ -218,10 +219,8 @@ def _dataset(found: Any, name: str, root: Path, columns: Mapping[str, str]) -> D
     image = _image_column(whole.features, name, columns.get("image"))
     label = _label_column(whole.features, name, columns.get("label"))
     labels = {split: _labels(rows, label, name) for split, rows in known.items()}
-    classes = _classes(labels[first], name)
-    names = getattr(whole.features[label], "names", None)
-    words = (names[number] if names else str(number) for number in classes)
-    called = check_class_names(((word, name) for word in words), name)
+    classes = _classes(labels[first], _class_names(whole.features[label]), name)
+    called = check_class_names(((str(one), name) for one in classes), name)
     splits: dict[str, Samples] = {}
     folders = _folders(root, name)
     for split, rows in known.items():
@@ -303,23 +302,33 @@ def _one_of(
     return found[0]
 
 
+def _class_names(feature: Any) -> tuple[str, ...] | None:
+    """Return the names of a column of class labels, by number; None for another column."""
+    names = getattr(feature, "names", None)
+    return None if names is None else tuple(map(nfc, names))
+
+
 def _labels(rows: Any, column: str, name: str) -> list[int | str | None]:
-    """Return the class of every row; None for no class."""
+    """Return the class of every row: its name, or a number without one; None for no class."""
     if column not in rows.features:
         raise DataError(f"{name}: a split lacks the column {column!r}")
     labels = list(rows.with_format(None)[column])
     bad = next((label for label in labels if not isinstance(label, int | str | None)), None)
     if bad is not None:
         raise DataError(f"{name}: a class must be text or an integer, got {bad!r} instead")
-    return [None if label in (-1, "") else label for label in labels]
+    names = _class_names(rows.features[column])
+    of = {-1: None, "": None} | dict(enumerate(names or ()))
+    return [of.get(label, label) for label in labels]
 
 
-def _classes(labels: Sequence[int | str | None], name: str) -> list[Any]:
-    """Return the classes that occur, sorted."""
+def _classes(
+    labels: Sequence[int | str | None], names: Sequence[str] | None, name: str
+) -> list[Any]:
+    """Return the classes that occur: in the order of their names' numbers, or else sorted."""
     found = {label for label in labels if label is not None}
     if len({type(label) for label in found}) > 1:
         raise DataError(f"{name}: its classes mix numbers and text")
-    return sorted(found)
+    return sorted(found) if names is None else [one for one in names if one in found]
 
 
 def _samples(

@@ -22,11 +22,11 @@ from pathlib import Path
 
 from verydeep.data.annotations import box_or_none
 from verydeep.data.dataset import Dataset
-from verydeep.data.folders.links import Links
+from verydeep.data.folders.links import Links, refuse_overlaps
 from verydeep.data.folders.passed_over import PassedOver
 from verydeep.data.folders.system_files import is_system_path
 from verydeep.data.geometry import Box
-from verydeep.data.images.image_files import picture_names, pictures_in, subfolders
+from verydeep.data.images.image_files import folders_in, picture_names, pictures_in
 from verydeep.data.layouts.assemble import Entry, assemble, lines
 from verydeep.data.layouts.folder_tree import split_folder
 from verydeep.data.layouts.ilsvrc_boxes import Solution
@@ -52,16 +52,18 @@ def read(path: Path) -> Dataset:
     """Read the data set.
 
     Raises:
-        DataError: A file cannot be used, or the classes of the validation images are unknown.
+        DataError: A file cannot be used, the classes of the validation images are unknown, or a
+            link would put images in two classes or splits.
     """
     base = _base(path)
     if base is None:
         raise DataError(f"{path}: contains no Data/CLS-LOC/train/")
     small = _small_files(path)
+    folders = (_pictures(base, "train"), _pictures(base, "val"))
+    refuse_overlaps([*folders_in(folders[0]), folders[1]], path)
     passed = PassedOver()
     splits = {"train": _train(base, small, passed), "val": _val(base, small, passed)}
     dataset = assemble(path, "ILSVRC CLS-LOC layout", splits, titles=_titles(small))
-    folders = (_pictures(base, "train"), _pictures(base, "val"))
     return replace(dataset, folders=folders, passed_over=passed)
 
 
@@ -90,8 +92,9 @@ def _train(base: Path, small: Mapping[str, Path], passed: PassedOver) -> Iterato
     solution = small.get("LOC_train_solution.csv")
     known: Objects = Solution(solution) if solution else {}
     top = _pictures(base, "train")
-    links = Links(lambda: subfolders(top))
-    for folder in subfolders(top):
+    owners = folders_in(top)
+    links = Links(lambda: owners)
+    for folder in owners:
         objects = known if solution else _annotations(_notes(base, "train") / folder.name)
         unknown: tuple[list[Object], str] = [], str(folder)
         for picture in picture_names(folder, passed, links):

@@ -19,7 +19,7 @@ from typing import Any
 
 from verydeep.data.label_sets import DataTask
 from verydeep.data.layouts.columns import ALIASES, INDICATOR, indicator_columns
-from verydeep.errors import DataError
+from verydeep.errors import DataError, shortened
 
 Row = Mapping[str, Any]
 
@@ -97,7 +97,8 @@ def _name(value: object, place: str) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str) or not value.strip():
-        raise DataError(f"{place}: a label must be text or an integer, got {value!r} instead")
+        got = shortened(value)
+        raise DataError(f"{place}: a label must be text or an integer, got {got} instead")
     return value.strip()
 
 
@@ -106,7 +107,7 @@ def _is_set(row: Row, column: str, place: str) -> bool:
     found = _TRUTH.get(str(value).strip().lower())
     if found is None:
         raise DataError(
-            f"{place}: {column} must be 0 or 1, got {value!r} instead; of a table with further "
-            f"columns, name those of classes {INDICATOR}NAME"
+            f"{place}: {column} must be 0 or 1, got {shortened(value)} instead; of a table with "
+            f"further columns, name those of classes {INDICATOR}NAME"
         )
     return found

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from verydeep.data.dataset import Dataset
+from verydeep.data.folders.content import Content
+from verydeep.data.images.image_files import IMAGES
 from verydeep.data.layouts.class_folders import (
     ClassFolders,
     checked_classes,
@@ -26,16 +28,16 @@ from verydeep.system.option_names import option
 LAYOUT = "one folder per class in each split"
 
 
-def read(path: Path) -> Dataset:
+def read(path: Path, content: Content = IMAGES) -> Dataset:
     """Read the data set; the classes are those of ``train/`` or, without it, of all splits.
 
     Raises:
         DataError: A split has two folders, there are fewer than two classes, or training lacks a
             class.
     """
-    top, found = _base(path)
+    top, found = _base(path, content)
     chosen = _by_split(top, found)
-    folders = {split: class_folders(one.base) for split, one in chosen.items()}
+    folders = {split: class_folders(one.base, content) for split, one in chosen.items()}
     words = spelled_out((f"{one.path.relative_to(path)}/", s) for s, one in chosen.items())
     return folder_dataset(
         path,
@@ -43,15 +45,16 @@ def read(path: Path) -> Dataset:
         [one.base for one in chosen.values()],
         folders,
         _classes(folders, chosen, path),
-        notes=unread(one.path for one in found if one not in chosen.values()),
+        notes=unread((one.path for one in found if one not in chosen.values()), content),
+        content=content,
     )
 
 
-def _base(path: Path) -> tuple[Path, Sequence[Branch]]:
+def _base(path: Path, content: Content) -> tuple[Path, Sequence[Branch]]:
     """Return the folder of the splits, and its branches."""
-    found = branches(path)
+    found = branches(path, content)
     while len(found) == 1 and not splits_of(found):
-        inner = branches(found[0].path)
+        inner = branches(found[0].path, content)
         if not inner:
             break
         path, found = found[0].path, inner

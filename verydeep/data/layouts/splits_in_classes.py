@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from verydeep.data.dataset import Dataset
+from verydeep.data.folders.content import Content
+from verydeep.data.images.image_files import IMAGES
 from verydeep.data.layouts.class_folders import checked_classes, folder_dataset, unread
 from verydeep.data.layouts.folder_reading import splits_within
 from verydeep.data.layouts.folder_tree import Branch, branches
@@ -15,14 +17,14 @@ from verydeep.errors import DataError
 LAYOUT = "splits under each class"
 
 
-def read(path: Path) -> Dataset:
+def read(path: Path, content: Content = IMAGES) -> Dataset:
     """Read the data set; the classes are those with training images or, without any, all.
 
     Raises:
         DataError: A class has two folders for a split, there are fewer than two classes, or
             training lacks a class.
     """
-    tops = branches(path)
+    tops = branches(path, content)
     folders: dict[str, list[tuple[str, Path]]] = {}
     others: list[Path] = []
     known = splits_within(tops)
@@ -49,7 +51,8 @@ def read(path: Path) -> Dataset:
         [path, *(top.base for top in tops)],
         {split: folders[split] for split in ORDER if split in folders},
         checked_classes(whole, path, least=2 if "train" in folders else 1),
-        notes=unread(others),
+        notes=unread(others, content),
+        content=content,
         named=[(nfc(top.name), top.path) for top in tops],
     )
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -51,7 +51,7 @@ from verydeep.data.layouts.columns import (
 )
 from verydeep.data.layouts.label_columns import is_multi_label, labels_of
 from verydeep.data.split_names import unknown_split, whole_split
-from verydeep.errors import DataError, MissingExtra, did_you_mean
+from verydeep.errors import DataError, MissingExtra, did_you_mean, shortened
 
 Row = Mapping[str, Any]
 MOST_FAULTS = 20
@@ -83,7 +83,8 @@ def read(path: Path, task: DataTask | None = None) -> Dataset:
     several = is_multi_label(rows, task)
     indicators: list[str] | None = None  # of a multi-label table
     assembly = Assembly(folder, "a table")
-    faults: list[str] = []
+    faults: list[str] = []  # the first
+    invalid = 0
     columns = Columns()
     skipped = 0
     for place, row in rows():
@@ -96,11 +97,12 @@ def read(path: Path, task: DataTask | None = None) -> Dataset:
         try:
             assembly.add(_split(row, place), _entry(folder, row, place, indicators))
         except DataError as error:
-            faults.append(str(error))
+            invalid += 1
+            if invalid <= MOST_FAULTS:
+                faults.append(str(error))
     if faults:
-        more = len(faults) - MOST_FAULTS
-        listed = [*faults[:MOST_FAULTS], *([f"... and {more:,} more rows"] if more > 0 else [])]
-        raise DataError("\n".join(listed))
+        more = invalid - len(faults)
+        raise DataError("\n".join([*faults, *([f"... and {more:,} more rows"] if more else [])]))
     undivided = assembly.first_place("all")
     if undivided and any(map(assembly.first_place, ("train", "val", "test"))):
         raise DataError(f"{undivided}: has no split, but other rows do; give all rows one, or none")
@@ -196,11 +198,28 @@ def _parquet_rows(
         with parquet.ParquetFile(path) as file:
             names = list(file.schema_arrow.names)
             columns = _check_columns(names, path, task)
+            _refuse_images(file.schema_arrow, columns, path)
             kept = {*used(columns), *more}
             wanted = [n for n, one in zip(names, columns, strict=True) if one in kept]
             yield from _numbered_rows(file.iter_batches(columns=wanted), path, task)
     except (pyarrow.ArrowException, OSError, UnicodeError) as error:
         raise DataError(f"{path}: not valid Parquet ({error})") from error
+
+
+def _refuse_images(schema: Any, columns: Sequence[str], path: Path) -> None:
+    """Refuse a table that holds images, as those of the Hugging Face Hub do, instead of names.
+
+    Raises:
+        DataError: The column of files has bytes, or bytes and names.
+    """
+    from pyarrow import types
+
+    field = schema.field(columns.index(Columns.of(columns)["file"]))
+    if types.is_struct(field.type) or types.is_binary(field.type):
+        raise DataError(
+            f"{path}: the column {field.name!r} holds images, and a table names files; give the "
+            "folder that save_to_disk wrote, or the data set's id, like hf:owner/name"
+        )
 
 
 def _numbered_rows(
@@ -235,7 +254,7 @@ def _split(row: Row, place: str) -> str:
 def _entry(folder: Path, row: Row, place: str, indicators: list[str] | None) -> Entry:
     name = row.get("file")
     if not isinstance(name, str) or _is_empty(name):
-        raise DataError(f"{place}: file must name an image, got {name!r} instead")
+        raise DataError(f"{place}: file must name an image, got {shortened(name)} instead")
     path = name_inside(folder, name.strip(), place)
     if indicators is not None:
         return label_entry(path, labels_of(row, indicators, place), place)
@@ -247,7 +266,9 @@ def _label(row: Row, place: str) -> str:
     if isinstance(label, int) and not isinstance(label, bool):
         return str(label)
     if not isinstance(label, str) or _is_empty(label):
-        raise DataError(f"{place}: label must be text or an integer, got {label!r} instead")
+        raise DataError(
+            f"{place}: label must be text or an integer, got {shortened(label)} instead"
+        )
     return label.strip()
 
 
@@ -263,10 +284,10 @@ def _box(row: Row, place: str) -> Box | None:
     if isinstance(given, str):
         given = given.strip(" []()").replace(",", " ").split()
     if not isinstance(given, list):
-        raise DataError(f"{place}: a box must be four numbers, got {given!r}")
+        raise DataError(f"{place}: a box must be four numbers, got {shortened(given)}")
     box = box_or_none(*corners(given, place))
     if box is None:
-        raise DataError(f"{place}: a box needs x0 < x1 and y0 < y1, got {given}")
+        raise DataError(f"{place}: a box needs x0 < x1 and y0 < y1, got {shortened(given)}")
     return box
 
 

@@ -1,4 +1,8 @@
-"""Tiny ImageNet: ``wnids.txt``, ``train/<wnid>/images/``, ``val/val_annotations.txt``."""
+"""Tiny ImageNet: ``wnids.txt``, ``train/<wnid>/images/``, ``val/val_annotations.txt``.
+
+Without that file, the validation images are read from ``val/<wnid>/``, into which many scripts sort
+them.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from verydeep.data.annotations import box_or_none, corners
-from verydeep.data.class_names import check_class_names, check_titles
+from verydeep.data.class_names import check_class_names, check_titles, unknown_class
 from verydeep.data.dataset import Dataset, OddBox
 from verydeep.data.folders.passed_over import PassedOver
 from verydeep.data.geometry import Box
 from verydeep.data.images.image_files import pictures_in
 from verydeep.data.layouts.assemble import inside, read_text
+from verydeep.data.layouts.class_folders import class_folders, unread
 from verydeep.data.layouts.folder_tree import split_folder
 from verydeep.data.name_forms import nfc
 from verydeep.data.samples import Sample, SamplesBuilder
@@ -27,7 +32,8 @@ def read(path: Path) -> Dataset:
     """Read the data set with its boxes and titles.
 
     Raises:
-        DataError: A class has no training images, or a line is invalid.
+        DataError: A class has no training images, a line is invalid, or a folder of validation
+            images is none of the classes.
     """
     listed = path / "wnids.txt"
     training, validation = split_folder(path, "train"), split_folder(path, "val")
@@ -50,8 +56,9 @@ def read(path: Path) -> Dataset:
             )
         for picture in pictures:
             train.add(picture, label, boxes.get(picture.name))
-    for sample in _read_annotations(validation, labels, notes):
+    for sample in _validation(validation, labels, notes, passed):
         val.add(sample.path, sample.label, sample.box)
+    left_out = [] if len(val) or not validation.is_dir() else [validation]
     splits = {"train": train.samples()} | ({"val": val.samples()} if len(val) else {})
     return Dataset(
         path,
@@ -59,16 +66,32 @@ def read(path: Path) -> Dataset:
         classes,
         splits,
         titles,
+        notes=tuple(unread(left_out)),
         odd_boxes=tuple(notes),
         folders=(training, validation),
         passed_over=passed,
     )
 
 
-def _read_annotations(
-    folder: Path, labels: dict[str, int], notes: list[OddBox]
+def _validation(
+    folder: Path, labels: dict[str, int], notes: list[OddBox], passed: PassedOver
 ) -> Iterator[Sample]:
+    """Yield the validation images by their annotations or, without any, by class folders."""
     path = folder / "val_annotations.txt"
+    if path.is_file() or not folder.is_dir():
+        yield from _read_annotations(path, labels, notes)
+        return
+    found = class_folders(folder)
+    if not any(wnid in labels for wnid, _ in found):
+        return
+    for wnid, inner in found:
+        if wnid not in labels:
+            raise unknown_class(wnid, labels, inner)
+        for picture in pictures_in(inner, passed):
+            yield Sample(picture, labels[wnid])
+
+
+def _read_annotations(path: Path, labels: dict[str, int], notes: list[OddBox]) -> Iterator[Sample]:
     places: dict[str, str] = {}
     for number, row in _rows(path):
         place = f"{path}, line {number}"
@@ -80,7 +103,7 @@ def _read_annotations(
         if row[0] in places:
             raise DataError(f"{place}: {row[0]} occurs twice, first in {places[row[0]]}")
         places[row[0]] = place
-        picture = inside(folder / "images", row[0], place)
+        picture = inside(path.parent / "images", row[0], place)
         yield Sample(picture, label, _inclusive_box(row[2:], place, picture, notes))
 
 

@@ -106,6 +106,7 @@ def scan(
     largest_scale: int | None = None,
     unreadable_limit: float = 0.01,
     workers: int | None = None,
+    dimensions: int = 2,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Scan:
     """Read every training image once.
@@ -117,6 +118,7 @@ def scan(
             fixed S, since other scales would resample them twice.
         unreadable_limit: Maximum share of broken images.
         workers: Decoding processes; see :func:`verydeep.data.pipeline.workers.load_pictures`.
+        dimensions: 2 for images, 3 for volumes; the others are broken.
         progress: Called with the number of images read so far.
 
     Raises:
@@ -127,7 +129,8 @@ def scan(
     room = Room(keep_on) if keep_on else None
     faults, left_out, kept, sizes = [], [], [], []
     colours = ColourSum()
-    with closing(load_pictures(samples.paths, measure, workers=workers)) as all_loaded:
+    loading = load_pictures(samples.paths, measure, workers=workers, dimensions=dimensions)
+    with closing(loading) as all_loaded:
         for loaded in all_loaded:
             progress(loaded.index + 1)
             if loaded.value is None:

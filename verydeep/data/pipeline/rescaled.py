@@ -90,6 +90,7 @@ class TestPictures:
         workers: Decoding processes for files.
         rounding: Rounding of the longer side.
         interpolation: ``bilinear``, as was usual in 2014, or ``bicubic``.
+        dimensions: 2 for images, 3 for volumes; the others are unreadable.
         unreadable: Reasons by index of unreadable files, known after iteration.
     """
 
@@ -100,6 +101,7 @@ class TestPictures:
     workers: int | None = None
     rounding: Rounding = "nearest"
     interpolation: str = "bilinear"
+    dimensions: int = 2
     unreadable: dict[int, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -109,7 +111,10 @@ class TestPictures:
         """Yield every readable image once, in order."""
         self.unreadable.clear()
         prepare = _Measured(Rescale(self.scales, self.rounding, self.interpolation))
-        with closing(load_pictures(self.pictures, prepare, workers=self.workers)) as all_loaded:
+        loading = load_pictures(
+            self.pictures, prepare, workers=self.workers, dimensions=self.dimensions
+        )
+        with closing(loading) as all_loaded:
             for loaded in all_loaded:
                 if loaded.value is None:
                     self.unreadable[loaded.index] = str(loaded.fault)

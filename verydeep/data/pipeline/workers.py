@@ -14,7 +14,7 @@ from PIL import Image
 
 from verydeep.data.images.decode import decode
 from verydeep.data.images.member import ImageSource
-from verydeep.data.volumes.formats import is_volume
+from verydeep.data.volumes.formats import is_volume, is_volume_name
 from verydeep.data.volumes.read import read_volume
 from verydeep.data.volumes.volume import Volume
 from verydeep.errors import PictureError, plural, printable
@@ -46,6 +46,7 @@ def load_pictures(
     *,
     workers: int | None = None,
     chunk: int = 16,
+    dimensions: int = 2,
 ) -> Generator[Loaded[T], None, None]:
     """Decode files and prepare the images, in order and ahead of the caller.
 
@@ -55,6 +56,7 @@ def load_pictures(
             function, or an instance of a module-level class).
         workers: Processes; 0 uses threads, None one process per core if there are many files.
         chunk: Files that one process or thread reads at a time.
+        dimensions: 2 for images, 3 for volumes; the others count as unreadable.
 
     Yields:
         One entry per source, in order. Close the generator to end its processes early.
@@ -62,7 +64,7 @@ def load_pictures(
     Raises:
         WorkerError: A process was killed, or none can be started.
     """
-    load = _Load(sources, prepare)
+    load = _Load(sources, prepare, dimensions)
     yield from in_parallel(load, range(len(sources)), workers=workers, chunk=chunk)
 
 
@@ -180,10 +182,15 @@ class _Chunks(Generic[S, T]):
         return [self.work(self.items[index]) for index in indices]
 
 
-def _decoded(source: ImageSource) -> Image.Image | Volume:
-    if isinstance(source, Path) and is_volume(source):
+def _decoded(source: ImageSource, dimensions: int) -> Image.Image | Volume:
+    if dimensions == 3 and isinstance(source, Path) and is_volume(source):
         return read_volume(source)
-    return decode(source)
+    if isinstance(source, Path) and is_volume_name(source.name):
+        raise PictureError(f"{printable(source)}: a volume, where images are read")
+    picture = decode(source)
+    if dimensions == 3:
+        raise PictureError(f"{printable(source)}: an image, where volumes are read")
+    return picture
 
 
 @dataclass(frozen=True)
@@ -192,11 +199,14 @@ class _Load(Generic[T]):
 
     sources: Sequence[ImageSource | Image.Image]
     prepare: Callable[[Any], T]
+    dimensions: int
 
     def __call__(self, index: int) -> Loaded[T]:
         source = self.sources[index]
         try:
-            picture = source if isinstance(source, Image.Image) else _decoded(source)
+            picture = (
+                source if isinstance(source, Image.Image) else _decoded(source, self.dimensions)
+            )
         except PictureError as error:
             return Loaded(index, None, str(error))
         try:

@@ -68,7 +68,7 @@ class ShardIndex:
     Attributes:
         boxed: Sample index of each box; a sample's main box comes first.
         corners: Four numbers per box.
-        incomplete: Number of keys without an image or a class.
+        incomplete: Number of images without a class, and of keys without an image.
         fault: Why the shard cannot be read; the rest is then meaningless.
     """
 

@@ -26,6 +26,7 @@ from typing import BinaryIO, NamedTuple
 
 from verydeep.data.annotations import box_or_none, corners
 from verydeep.data.folders.system_files import is_system_path
+from verydeep.data.folders.walk import suffix_of
 from verydeep.data.geometry import Box
 from verydeep.data.images.formats import FORMAT_OF_SUFFIX
 from verydeep.data.images.limits import MAX_BYTES
@@ -251,7 +252,10 @@ def usual_header(block: bytes) -> _Header | None:
 def pictures_in_shard(
     stream: BinaryIO, place: str, wanted: Callable[[int], bool] = lambda number: False
 ) -> Iterator[TarPicture | None]:
-    """Yield the samples of a shard, in order; None for a key without an image or a class.
+    """Yield the samples of a shard, in order.
+
+    A key without an image or a class gives None, and one with several images as many: dots within
+    the names of images give them all one key.
 
     Args:
         stream: The archive.
@@ -259,15 +263,16 @@ def pictures_in_shard(
         wanted: Whether to read the image with this index.
 
     Raises:
-        DataError: The stream is not a complete tar archive, or a class or box is invalid.
+        DataError: The stream is not a complete tar archive, a class or box is invalid, or a key
+            has an image, a class or a box twice.
     """
     reader = TarReader(stream, place)
     number = 0
     visible = (file for file in reader.files() if not _is_hidden(file.name))
     for _, files in groupby(visible, key=lambda file: _key(file.name)):
-        picture = _sample(reader, files, wanted(number))
+        picture, images = _sample(reader, files, wanted(number))
         number += picture is not None
-        yield picture
+        yield from [picture] * (1 if picture else max(images, 1))
 
 
 def _is_hidden(name: str) -> bool:
@@ -284,12 +289,25 @@ def _part(name: str) -> str:
     return name.rpartition("/")[2].partition(".")[2].lower()
 
 
-def _sample(reader: TarReader, files: Iterator[File], wanted: bool) -> TarPicture | None:
+def _sample(
+    reader: TarReader, files: Iterator[File], wanted: bool
+) -> tuple[TarPicture | None, int]:
+    """Return the sample of a key, if it is one, and its number of images."""
     picture, data = None, None
     label = None
     boxes: tuple[Box, ...] = ()
+    parts: set[str] = set()
+    images = 0
     for file in files:
         part = _part(file.name)
+        images += suffix_of(file.name) in FORMAT_OF_SUFFIX
+        if part in parts:
+            raise DataError(
+                f"{reader.place}/{printable(file.name)}: the .{part} of one sample for the second "
+                "time; give every sample a name of its own"
+            )
+        if f".{part}" in FORMAT_OF_SUFFIX or part in (*CLASS_PARTS, BOX_PART):
+            parts.add(part)
         if f".{part}" in FORMAT_OF_SUFFIX and picture is None:
             picture = file
             if wanted:
@@ -300,8 +318,8 @@ def _sample(reader: TarReader, files: Iterator[File], wanted: bool) -> TarPictur
         elif part == BOX_PART:
             boxes = tuple(_boxes(reader, file))
     if picture is None or not label:
-        return None
-    return TarPicture(picture.name, picture.offset, picture.size, label, boxes, data)
+        return None, images
+    return TarPicture(picture.name, picture.offset, picture.size, label, boxes, data), images
 
 
 def _text(reader: TarReader, file: File) -> str:

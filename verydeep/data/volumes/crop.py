@@ -21,7 +21,7 @@ from verydeep.data.geometry import Rounding
 from verydeep.data.pipeline.augment import Augmentation, resampling
 from verydeep.data.volumes.geometry import Cuboid, Extent, Sides, center_cuboid, rescaled_sides
 from verydeep.data.volumes.read import read_volume
-from verydeep.data.volumes.volume import Volume
+from verydeep.data.volumes.volume import Volume, check_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,13 @@ def read_cube(source: Path, draw: Draw) -> tuple[Tensor, CubeCrop]:
 
 
 def rescaled(volume: Volume, scale: int, rounding: Rounding = "nearest") -> NDArray[np.uint8]:
-    """Return a volume whose smallest extent is brought to ``scale``, uint8 (D, H, W, 3)."""
+    """Return a volume whose smallest extent is brought to ``scale``, uint8 (D, H, W, 3).
+
+    Raises:
+        PictureTooLarge: It would have too many voxels: thin volumes grow along two axes.
+    """
     sides = rescaled_sides(volume.extent, scale, rounding)
+    check_count(sides, f"rescaled to {scale}, ")
     return resampled(volume, sides, Cuboid(0, 0, 0, *sides))
 
 

@@ -81,14 +81,16 @@ def _nifti(path: Path) -> tuple[NDArray[Any], Extent]:
         head = _unpacked(path, 540)
     header = kind(head[: kind.sizeof_hdr], check=False)
     shape = tuple(int(side) for side in header.get_data_shape())
-    check_voxels(shape[:3] if len(shape) > 3 else shape)
-    size = int(np.prod(shape, dtype=np.float64)) * header.get_data_dtype().itemsize
+    shape, others = shape[:3], len(shape[3:])
+    check_voxels(shape)
+    size = math.prod(shape) * header.get_data_dtype().itemsize
     most = 16 * MAX_VOXELS
     if size > most:
         raise PictureTooLarge(f"{size:,} bytes of voxels, more than the allowed {most:,}")
-    image = nibabel.as_closest_canonical(nibabel.load(path))
-    first = (..., *[0] * (len(shape) - 3))
-    values = np.asarray(image.dataobj[first], dtype=np.float32)
+    # Cut before it is turned: turning reads all of a series, and converts scaled values to float64.
+    first = nibabel.load(path).slicer[(..., *[slice(1)] * others)]
+    image = nibabel.as_closest_canonical(first)
+    values = np.asarray(image.dataobj[(..., *[0] * others)], dtype=np.float32)
     return values.transpose(2, 1, 0), _spacing(image.header.get_zooms()[2::-1])
 
 

@@ -5,6 +5,7 @@ D depth, H height, W width.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,13 +65,26 @@ def check_voxels(shape: tuple[int, ...]) -> None:
     depth, height, width = sides = shape[:3]
     if min(sides) < 1:
         raise PictureError(f"an array of shape {shape} has no voxels")
-    count = depth * height * width
+    check_count((depth, height, width))
+    check_proportions((depth, height, width))
+
+
+def check_count(sides: Sides, when: str = "") -> None:
+    """Refuse volumes of too many voxels.
+
+    Args:
+        sides: Depth, height and width.
+        when: Words for the message: when the volume has these sides.
+
+    Raises:
+        PictureTooLarge: There are more than :data:`MAX_VOXELS`.
+    """
+    count = math.prod(sides)
     if count > MAX_VOXELS:
         raise PictureTooLarge(
-            f"{'x'.join(map(str, sides))} is {count:,} voxels, more than the allowed "
+            f"{when}{'x'.join(map(str, sides))} is {count:,} voxels, more than the allowed "
             f"{MAX_VOXELS:,}; make it smaller"
         )
-    check_proportions((depth, height, width))
 
 
 def check_proportions(extent: Extent) -> None:

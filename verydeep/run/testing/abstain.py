@@ -181,7 +181,10 @@ def _features(
     mine = group.share(len(samples), block)
     paths = samples.take(mine).paths
     how = rescaling([given.model], [Test(((0, given.how),))])
-    pictures = TestPictures(paths, given.how.used_scales, given.compute.workers, *how)
+    dimensions = given.model.dimensions
+    pictures = TestPictures(
+        paths, given.how.used_scales, given.compute.workers, *how, dimensions=dimensions
+    )
     with given.progress.task("features of train", len(mine)) as task:
         _, own = mix_features(
             given.model,

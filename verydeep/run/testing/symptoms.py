@@ -180,7 +180,7 @@ def _posteriors(
     nets = [Reprepared(model, given, one) for one in others]
     scale = model.test_scales[0]
     mixtures = [{ViewGroup(net, scale, Center(False)): 1.0} for net in range(len(nets))]
-    pictures = TestPictures(samples.paths, (scale,), workers=0)
+    pictures = TestPictures(samples.paths, (scale,), workers=0, dimensions=model.dimensions)
     seen = mix_posteriors(nets, len(model.classes), pictures, mixtures)
     good = [number for number in range(len(samples)) if number not in pictures.unreadable]
     return seen[:, good], np.array(samples.labels[good], np.int64)

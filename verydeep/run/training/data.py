@@ -184,6 +184,7 @@ def scan_images(
             largest_scale=high if fixed else None,
             unreadable_limit=recipe.data.unreadable_limit,
             workers=recipe.data.workers,
+            dimensions=dataset.dimensions,
             progress=reading.update,
         )
     if resumed is None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from random_nets import random_classifier
-from serving import as_file, random_served, serving
+from serving import as_file, labelled_served, random_served, serving
 
 from verydeep.data.images.decode import decode
 from verydeep.errors import InputError, ModelError
@@ -123,6 +123,7 @@ def test_a_model_that_abstains_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
         abstained=True,
         reason="unlike the training images",
         class_set=("The first", "class 2"),
+        class_set_names=("class 1", "class 2"),
     )
 
     def predict(tested: Any, how: Any, *, top: int) -> list[Prediction]:
@@ -134,6 +135,24 @@ def test_a_model_that_abstains_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     value = answer.model_dump(by_alias=True)
     assert (value["abstained"], value["reason"]) == (True, "unlike the training images")
     assert (value["set"], value["coverage"]) == (["class 1", "class 2"], 90.0)
+
+
+def test_classes_of_one_title_are_told_apart(photographs: list[Image.Image]) -> None:
+    served = labelled_served(photographs[0], [0, 6])
+    served.model.titles = dict.fromkeys(served.model.classes, "crane")  # as two of ILSVRC's
+    decoded = decode_for(as_file(photographs[0], "PNG"), served.plan)
+    (answer,) = served.answer([decoded], 7)
+    reached = [k.class_name for k in answer.ranking if k.probability >= (k.threshold or 0)]
+    assert answer.labels == reached
+    assert len({*reached}) == 2
+
+    single = random_served()
+    single.model.titles = dict.fromkeys(single.model.classes, "crane")
+    # No probability is so low that the class is left out.
+    sets = ClassSets(0.0, 90.0, 100, 4.0)
+    single.model.abstention = Abstention("val", str(single.how), sets=sets)
+    (answer,) = single.answer([decode_for(as_file(photographs[0], "PNG"), single.plan)], 4)
+    assert answer.class_set == [one.class_name for one in answer.ranking]
 
 
 def test_weights_do_not_depend_on_their_file(

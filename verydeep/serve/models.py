@@ -104,8 +104,6 @@ class ServedModel:
 
     def __post_init__(self) -> None:
         self.version = model_key(self.model)
-        names = enumerate(self.model.classes)
-        self._by_title = {self.model.title(label): name for label, name in names}
 
     @property
     def scales(self) -> tuple[int, ...]:
@@ -140,10 +138,10 @@ class ServedModel:
                 width=one.size[1],
                 height=one.size[0],
                 ranking=self._ranking(prediction.probabilities, top),
-                labels=self._names(prediction.labels),
+                labels=_listed(prediction.label_names),
                 abstained=prediction.abstained,
                 reason=prediction.reason,
-                class_set=self._names(prediction.class_set),
+                class_set=_listed(prediction.class_set_names),
                 coverage=self._coverage(prediction),
             )
             for one, prediction in zip(images, found, strict=True)
@@ -187,10 +185,6 @@ class ServedModel:
                 )
             )
         return answers
-
-    def _names(self, titles: Sequence[str] | None) -> list[str] | None:
-        """Return the names of classes by their titles; None without a list of them."""
-        return None if titles is None else [self._by_title.get(one, one) for one in titles]
 
     def titles_of(self, names: Sequence[str]) -> list[str]:
         """Return the display names of classes."""
@@ -248,6 +242,10 @@ class ServedModel:
             for library in ("matplotlib", "captum.attr"):  # take seconds
                 with contextlib.suppress(ImportError):
                     importlib.import_module(library)
+
+
+def _listed(names: Sequence[str] | None) -> list[str] | None:
+    return None if names is None else list(names)
 
 
 def load_models(

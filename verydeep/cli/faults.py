@@ -17,13 +17,17 @@ from verydeep.errors import VeryDeepError, WorkerError
 from verydeep.system.group.lost_process import lost_connection
 
 _FEWER_WORKERS = {
+    **dict.fromkeys(
+        ("check", "shard", "evaluate", "calibrate", "features", "quantize"),
+        "--workers 0 takes none",
+    ),
     "train": "--set data.workers=0 takes none, --set training.micro_batch=16 less memory",
-    "demo": "close other programs",
     "predict": "fewer than 1,024 images at a time are read without them",
     "explain": "fewer than 1,024 images at a time are read without them",
     "serve": "--decoders 1 takes one",
+    "reproduce": "--jobs 1 does one part at a time",
 }
-"""Remedies for killed workers, for verbs without ``--workers``."""
+"""How to take fewer workers, by verb; the other verbs have no option for it."""
 
 _LESS_MEMORY = {"train": "--set training.micro_batch=16 takes less"}
 
@@ -68,8 +72,9 @@ def fault_of(error: Exception, words: Sequence[str]) -> Fault | None:
     verb = next((word for word in words if not word.startswith("-")), "")
     cause = error.__cause__ if isinstance(error, _OutputLost) else error
     if isinstance(error, WorkerError):
-        help_ = _FEWER_WORKERS.get(verb, "--workers 0 takes none")
-        return Fault(f"{error}. Take fewer of them: {help_}")
+        fewer = _FEWER_WORKERS.get(verb)
+        way = f"Take fewer of them: {fewer}" if fewer else "Close other programs to make room"
+        return Fault(f"{error}. {way}")
     if isinstance(error, VeryDeepError):
         return Fault(str(error), error.exit_code)
     if isinstance(cause, OSError):

@@ -144,7 +144,7 @@ def read_token(file: str | Path | None, environment: Mapping[str, str]) -> str |
     else:
         where = str(file)
         try:
-            text = Path(file).expanduser().read_text("utf-8")
+            text = Path(file).expanduser().read_text("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not text"
             raise InputError(f"{where}: the token cannot be read ({reason})") from error

@@ -15,6 +15,7 @@ import typer
 from verydeep.cli.output import without_controls
 from verydeep.errors import VeryDeepError, WorkerError
 from verydeep.system.group.lost_process import lost_connection
+from verydeep.system.memory import is_lack_of_memory
 
 _FEWER_WORKERS = {
     **dict.fromkeys(
@@ -83,7 +84,7 @@ def fault_of(error: Exception, words: Sequence[str]) -> Fault | None:
         return Fault(
             "another process of the group has ended; see what it says (--debug shows more)"
         )
-    if isinstance(error, MemoryError) or _is_torchs_lack_of_memory(error):
+    if is_lack_of_memory(error):
         help_ = _LESS_MEMORY.get(verb, "close other programs, or take smaller images")
         return Fault(f"there is not enough memory: {help_} (--debug shows where)")
     return None
@@ -103,12 +104,6 @@ def _fault_of_system(error: OSError) -> Fault:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return Fault(f"{place}: no room on the disk ({error.strerror}); make room")
     return Fault(f"{place}: {error.strerror or error} (--debug shows where)")
-
-
-def _is_torchs_lack_of_memory(error: Exception) -> bool:
-    if type(error).__name__ == "OutOfMemoryError":
-        return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
 def _discard_output() -> None:

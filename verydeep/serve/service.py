@@ -20,6 +20,7 @@ from verydeep.serve.problems import Problem
 from verydeep.serve.settings import Limits
 from verydeep.serve.uploads import Upload
 from verydeep.system.device import usable_cores
+from verydeep.system.memory import is_lack_of_memory
 
 State = Literal["loading", "ready", "stopping", "failed"]
 
@@ -177,7 +178,7 @@ class Service:
 
 def fault_of_server(error: BaseException) -> Problem:
     """Return the refusal for an error that is not the client's."""
-    if isinstance(error, MachineError | MemoryError):
+    if isinstance(error, MachineError) or is_lack_of_memory(error):
         return Problem(503, "out-of-resources", "the server is short of resources", retry_after=5)
     if isinstance(error, VeryDeepError):
         return Problem(500, "model-failed", "the model cannot answer for this image")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import httpx2
 import numpy as np
@@ -86,6 +87,73 @@ def test_boxes_are_those_of_predict(
             assert drawn.shape == (427, 640, 3)
             orange = np.abs(drawn - [230, 159, 0]).sum(2) == 0  # the colour of a found box
             assert orange.sum() > 500
+
+
+def test_a_named_class_is_explained_with_its_own_box(
+    model: Classifier, folder: Path, photographs: list[Image.Image], tmp_path: Path
+) -> None:
+    torch.manual_seed(4)
+    net = vgg("A", 16, input_size=32, width=0.03).eval()
+    corners = [0.1, 0.1, 0.4, 0.4, 0.5, 0.1, 0.9, 0.5, 0.1, 0.5, 0.4, 0.9, 0.5, 0.5, 0.9, 0.9]
+    with torch.no_grad():
+        net.classifier.fc8.bias.copy_(torch.tensor(corners))
+    common = {
+        name: getattr(model, name)
+        for name in ("classes", "preprocessing", "train_scale", "machine")
+    }
+    regressor = Localizer(net=net, per_class=True, test_scales=(48,), **common)
+    regressor.save(tmp_path / "boxes")
+    (served,) = load_models({"a": str(folder)}, boxes=[str(tmp_path / "boxes")], compute=FP32)
+    (expected,) = localize(model, regressor, photographs[0])
+    last = expected.ranking[-1][0]
+    likeliest, named = expected.boxes[0], expected.boxes[-1]
+    assert likeliest is not None
+    assert named is not None
+    assert abs(likeliest.x0 - named.x0) > 20
+    data = as_file(photographs[0], "PNG")
+    with (
+        serving([served]) as (address, _),
+        httpx2.Client(base_url=address, timeout=30) as client,
+    ):
+        answer = client.post("/v1/explain", params={"class": last}, content=data)
+    drawn = np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGB"), int)
+    rows, columns = np.nonzero(np.abs(drawn - [230, 159, 0]).sum(2) == 0)
+    # Its label, above the box, may be wider than it.
+    assert (columns.min(), rows.max()) == pytest.approx((named.x0, named.y1), abs=8)
+    labels = [model.title(label) for label in range(4)]
+    about = served.answer_about(decode_for(data, served.plan), labels.index(last))
+    assert about.ranking[0].probability == pytest.approx(expected.ranking[-1][1], abs=1e-5)
+
+
+def test_the_class_explained_is_the_one_that_predict_ranks_first(
+    photographs: list[Image.Image], tmp_path: Path
+) -> None:
+    """Two classes are about as likely: the smallest scale prefers one, all scales the other."""
+    scales = (32, 64, 96)
+
+    def lifted(by: float) -> Classifier:
+        model = random_classifier(name="A", num_classes=2)
+        with torch.no_grad():
+            model.net.classifier.fc8.bias[1] += by
+        return model
+
+    def lead(model: Classifier, *scales: int) -> float:
+        likely = model.predict_proba(photographs[0], scales=scales)[0]
+        return float(np.log(likely[0] / likely[1]))
+
+    model = lifted((lead(lifted(0), 32) + lead(lifted(0), *scales)) / 2)
+    assert lead(model, 32) * lead(model, *scales) < 0
+    model.save(tmp_path / "pets")
+    served = load_models({"pets": str(tmp_path / "pets")}, views=Views(scales), compute=FP32)
+    data = as_file(photographs[0], "PNG")
+    with (
+        serving(served) as (address, _),
+        httpx2.Client(base_url=address, timeout=30) as client,
+    ):
+        (image,) = client.post("/v1/predict", content=data).json()["images"]
+        answer = client.post("/v1/explain?show=map", content=data)
+    assert image["ranking"][0]["class"] == f"class {int(lead(model, *scales) < 0)}"
+    assert unquote(answer.headers["X-Verydeep-Class"]) == image["ranking"][0]["class"]
 
 
 def test_the_central_crop_is_the_mean_over_its_mirror_image(

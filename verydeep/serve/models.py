@@ -131,7 +131,7 @@ class ServedModel:
         """
         tested = DecodedPictures(images, self.scales)
         if self.boxes:
-            return self._located(tested, min(top, MOST_BOXES))
+            return self._located(tested, self.boxes, min(top, MOST_BOXES))
         found = self.model.predict_tested(tested, self.how, top=top)
         return [
             ImageAnswer(
@@ -161,16 +161,25 @@ class ServedModel:
             threshold=None if limits is None else limits[label],
         )
 
-    def _located(self, tested: DecodedPictures, top: int) -> list[ImageAnswer]:
+    def answer_about(self, image: Decoded, label: int) -> ImageAnswer:
+        """Return the answer of a model with boxes about one class alone, likely or not."""
+        assert self.boxes is not None
+        (answer,) = self._located(DecodedPictures([image], self.scales), self.boxes, 1, label)
+        return answer
+
+    def _located(
+        self, tested: DecodedPictures, boxes: Boxes, top: int, label: int | None = None
+    ) -> list[ImageAnswer]:
         """Return answers with boxes, as ``verydeep predict --boxes`` gives them."""
         from verydeep.localization.detect import locate
 
-        assert self.boxes is not None
-        how = replace(self.boxes.how, top=min(top, len(self.model.classes)))
-        found = locate([self.model], self.boxes.nets, tested, how)
+        how = replace(boxes.how, top=min(top, len(self.model.classes)))
+        labels = None if label is None else dict.fromkeys(range(len(tested.pictures)), label)
+        found = locate([self.model], boxes.nets, tested, how, labels=labels)
         answers = []
         for index, one in enumerate(tested.pictures):
-            guesses = found[index].guesses
+            given = found[index].given
+            guesses = [given] if given else found[index].guesses
             names = self.model.classes
             answers.append(
                 ImageAnswer(

@@ -104,13 +104,18 @@ async def explain(
             f"the model {served.name} cannot be explained: Grad-CAM needs the model folder of a "
             "net of this package, not an exported file or another net",
         )
-    decoded = await service.decode(upload, replace(served.plan, shown=LONGEST))
-    if isinstance(decoded, Fault):
-        raise Problem(422, "unreadable", f"the image cannot be read: {decoded.reason}")
-    assert decoded.shown is not None
-    found = await asyncio.wrap_future(service.thread.call(partial(_compute, served, decoded, wish)))
-    # The thread of the models goes on meanwhile.
-    return await asyncio.to_thread(_draw, Image.fromarray(decoded.shown), decoded.size, found)
+    plan = replace(served.plan, shown=LONGEST)
+    async with service.room.share(plan.most_bytes) as share:
+        decoded = await service.decode(upload, plan)
+        if isinstance(decoded, Fault):
+            raise Problem(422, "unreadable", f"the image cannot be read: {decoded.reason}")
+        assert decoded.shown is not None
+        share.shrink(decoded.nbytes)
+        computed = service.thread.call(partial(_compute, served, decoded, wish))
+        share.until(computed)
+        found = await asyncio.wrap_future(computed)
+        # The thread of the models goes on meanwhile.
+        return await asyncio.to_thread(_draw, Image.fromarray(decoded.shown), decoded.size, found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -207,7 +207,7 @@ def test_train_prints_its_metrics_and_nothing_else(
 
 
 def test_flags_are_settings(pictures: Path, tmp_path: Path, verydeep: Program) -> None:
-    out, first = tmp_path / "run", tmp_path / "first"
+    out, first = tmp_path / "run", tmp_path / "first 🐶"
     chosen = [*flags(), "--precision", "fp32"]
     assert verydeep("train", pictures, "--out", first, *chosen, "--epochs", 1).code == 0
     given = ["--net", "B", "--epochs", "1", "--seed", "7", "--device", "cpu", "--init-from", first]

@@ -371,6 +371,8 @@ def test_a_command_that_fails_leaves_the_model_as_it_was(own: Path, verydeep: Pr
         (["--explain", "--protocol", "all"], "protocol must be one of"),
         (["--picture", "nowhere.png"], "nowhere.png: no such file"),
         (["--explain", "--split", "tests"], "no split 'tests'"),
+        (["--explain", "--calibrate", "val"], "leave out --calibrate"),
+        (["--picture", "a.png", "--calibrate", "val"], "leave out --calibrate"),
         (["--calibrate", "vall"], "no split 'vall'"),
         (["--split", "vall"], "did you mean 'val'?"),
         (["--data", "nowhere"], "no such file or folder"),

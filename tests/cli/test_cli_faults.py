@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import resource
 import shutil
 import signal
@@ -17,9 +18,11 @@ from typing import Any
 
 import pytest
 import torch
+import typer
 import yaml
 from tiny import Outcome, apart, be_the_program, flags
 
+from verydeep.cli.app import app
 from verydeep.cli.faults import fault_of
 from verydeep.data.pipeline import workers as loading
 from verydeep.data.read import read_dataset
@@ -90,6 +93,16 @@ def test_a_killed_worker_ends_every_verb(
         assert "go on with the same command" in said
     assert not list((tmp_path / "out").rglob("*.npz"))
     assert not list((tmp_path / "out").rglob("*.tar"))
+
+
+def test_the_remedy_for_killed_workers_names_options_that_the_verb_has() -> None:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    for verb, command in commands.items():
+        said = fault_of(WorkerError("a reading process was killed"), [verb]).message
+        options = {flag for one in command.params for flag in one.opts}
+        assert {*re.findall(r"--[a-z-]+", said)} <= options, (verb, said)
+        assert ("--workers" in said) == ("--workers" in options), (verb, said)
+    assert {"report", "bulk", "export", "evaluate", "serve"} <= {*commands}
 
 
 def test_a_killed_worker_of_a_stream_ends_the_training(

@@ -8,6 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,16 +16,19 @@ import torch
 from tiny import COLOURS, strict_json
 
 from verydeep.data.pipeline import workers as loading
-from verydeep.data.samples import Sample
+from verydeep.data.samples import Sample, Samples
 from verydeep.errors import DataError, InputError
-from verydeep.evaluation.all_protocols import EvaluationTable, measure_table
+from verydeep.evaluation.all_protocols import EvaluationTable, measure_table, plan_tests
 from verydeep.evaluation.evaluate import evaluate_samples
+from verydeep.evaluation.joint_tests import check_tests, measure_tests, one_test
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.protocol_table import letter_of
+from verydeep.evaluation.softmax import softmax
 from verydeep.models.classifier import Classifier
 from verydeep.models.preprocessing import Preprocessing
 from verydeep.nets.vgg import vgg
 from verydeep.system.device import choose_machine
+from verydeep.system.group.distributed import Group
 
 SCALES = (
     {"single": (36,), "multi": (32, 36, 41)},
@@ -266,6 +270,43 @@ def test_a_scale_below_the_input_size_is_refused(
     small = dataclasses.replace(models[0], train_scale=(31, 31))
     with pytest.raises(InputError, match="at least 32"):
         measure_table([small], samples, COMMON)
+
+
+def test_volumes_are_tested_by_all_protocols_but_those_of_images(
+    models: list[Classifier],
+) -> None:
+    net = vgg("A", 3, input_size=32, width=0.03, hidden=8, dimensions=3).eval()
+    solid = dataclasses.replace(models[0], net=net)
+    tests = [test for _, test in plan_tests([solid], COMMON)]
+    check_tests([solid], tests)
+    names = [protocol.name for test in tests for protocol in test.protocols]
+    assert names == ["dense", "dense", "crops", "both", "center"]
+    for name in ("ten-crop", "googlenet"):
+        with pytest.raises(InputError, match="are of images"):
+            check_tests([solid], [one_test([solid], TestProtocol(name))])
+
+
+def test_posteriors_are_copied_only_to_leave_out_unreadable_images(
+    models: list[Classifier],
+    samples: list[Sample],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole: list[np.ndarray] = []
+
+    def join_rows(*given: Any, **more: Any) -> Any:
+        whole.append(join(*given, **more))
+        return whole[-1]
+
+    join = Group.join_rows
+    monkeypatch.setattr(Group, "join_rows", join_rows)
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    broken = Sample(tmp_path / "broken.png", 0)
+    tests = [one_test(models[:1], TestProtocol("center", (36,)))]
+    for chosen, copied in ((samples[:2], False), ([samples[0], broken, samples[1]], True)):
+        found = measure_tests(models[:1], Samples.of(chosen), tests, softmax, workers=0)
+        assert np.shares_memory(found.posteriors, whole[-1]) is not copied
+        assert np.array_equal(found.posteriors, whole[-1][:, found.good])
 
 
 def test_more_rows_than_letters_go_on_with_two() -> None:

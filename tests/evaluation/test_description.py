@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verydeep.evaluation.description import steps, views_a_picture, views_a_scale
+from verydeep.cli.text.results import mirrors_as_text
+from verydeep.evaluation.description import (
+    steps,
+    views_a_picture,
+    views_a_scale,
+    way_of_testing,
+)
 from verydeep.evaluation.protocol import NAMES, TestProtocol
 from verydeep.evaluation.views import Center, Dense, GoogLeNetCrops, Grid, TenCrop, Views
 
@@ -228,6 +234,26 @@ def test_of_several_nets_each_step_names_its_own_and_the_averages_are_common() -
         "softmax",
         "posteriors averaged over mirror images, then scales, then nets",
     )
+
+
+def test_nets_with_and_without_mirror_images_are_told_apart_in_any_order() -> None:
+    members = [
+        (Net("D"), TestProtocol("dense", (256,), flip=False)),
+        (Net("E"), TestProtocol("dense", (256,), flip=True)),
+    ]
+    for order in (members, members[::-1]):
+        nets, protocols = zip(*order, strict=True)
+        found = steps(nets, protocols)
+        assert "net D: views: the whole image: 1 a scale" in found
+        assert "net E: views: the whole image, with mirror images: 2 a scale" in found
+        assert found[-1] == "posteriors averaged over mirror images, then nets"
+        told = way_of_testing(nets, protocols)
+        assert (told["flip"], told["views"]) == (None, 3)
+    for net, protocol in members:
+        assert way_of_testing([net, net], [protocol] * 2)["flip"] is protocol.flip
+    texts = {flip: mirrors_as_text({"flip": flip}) for flip in (True, False, None)}
+    assert len({*texts.values()}) == 3
+    assert texts[None].startswith("some nets with")
 
 
 def test_a_net_without_its_protocol_is_a_mistake() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import warnings
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +17,9 @@ from numpy.typing import NDArray
 from sklearn import metrics as sk
 
 from verydeep.evaluation import label_metrics as ours
+from verydeep.evaluation.multi_label import LabelAnswers, make_label_result, thresholds_of
 from verydeep.evaluation.paired import precision_difference
+from verydeep.evaluation.protocol import TestProtocol
 from verydeep.evaluation.sigmoid import sigmoid
 from verydeep.evaluation.thresholds import ENOUGH, USUAL, best_threshold, fit_thresholds
 
@@ -108,6 +113,19 @@ def test_the_interval_is_a_bootstrap_of_images(
     assert (low, high) == ours.interval_of_mean(scores, truth)  # the same seed each time
 
 
+def test_a_bootstrap_of_many_images_is_bounded_in_memory() -> None:
+    generator = np.random.default_rng(0)
+    truth = generator.random((40_504, 1)) < 0.03  # as many as COCO's images for validation
+    scores = generator.random(truth.shape).astype(np.float32)
+    tracemalloc.start()
+    try:
+        ours.resampled_means(scores, truth, resamples=100)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 200 * 2**20
+
+
 def test_extreme_probabilities_have_finite_losses() -> None:
     loss = ours.binary_log_losses([[0.0, 1.0]], [[1, 0]])
     assert 16 < float(loss[0]) < 18
@@ -135,6 +153,31 @@ def test_no_threshold_has_a_higher_f1(pair: Pair) -> None:
 
     tried = [0.0, *scores.tolist(), *(scores + 1e-6).tolist()]
     assert f1(limit) == pytest.approx(max(map(f1, tried)))
+
+
+def test_fused_nets_tell_all_splits_that_thresholds_were_fitted_on() -> None:
+    generator = np.random.default_rng(0)
+    truth = generator.random((40, 3)) < 0.4
+    likely = generator.random((40, 3)).astype(np.float32)
+    how = TestProtocol("dense", (64,), flip=False)
+
+    def net(split: str | None) -> Any:
+        fitted = fit_thresholds(likely, truth, split=split, protocol="dense") if split else None
+        about = {"name": "A", "input_size": 64, "dimensions": 2, "density": "by sliding"}
+        return SimpleNamespace(
+            thresholds=fitted, classes=("a", "b", "c"), interpolation="bilinear", **about
+        )
+
+    def fitted_on(*splits: str | None) -> str | None:
+        nets = [net(split) for split in splits]
+        names = tuple(map(str, range(40)))
+        answers = LabelAnswers(names, truth, likely, thresholds_of(nets), ("a", "b", "c"))
+        more: dict[str, Any] = {"unreadable": (), "split": "test", "seconds": 1.0}
+        return make_label_result(nets, [how] * len(nets), answers, **more).thresholds_fitted_on
+
+    assert fitted_on(None, "val") == fitted_on("val", None) == fitted_on("val", "val") == "val"
+    assert fitted_on("val", "test") == "val, test"
+    assert fitted_on(None, None) is None
 
 
 def test_rare_classes_share_a_threshold() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -111,6 +113,28 @@ def test_what_is_allowed_is_kept_as_it_was_given(
 ) -> None:
     made = TestProtocol(name, scales, flip=flip, grid=grid, average=average)
     assert made == TestProtocol(name, tuple(scales), flip, grid, average, "paper")
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (np.int64(32), (32,)),
+        ([np.int64(32), 40], (32, 40)),
+        (np.arange(32, 49, 8), (32, 40, 48)),
+        (iter([32, 40]), (32, 40)),
+    ],
+    ids=["number", "numbers", "array", "iterator"],
+)
+def test_numpy_scales_become_numbers_that_json_can_hold(given: Any, kept: tuple[int, ...]) -> None:
+    made = TestProtocol("center", given, flip=False)
+    assert made == TestProtocol("center", kept, flip=False)
+    assert json.loads(json.dumps(made.used_scales)) == [*kept]
+
+
+@pytest.mark.parametrize("given", [[32.5], 32.5, "", "many", [None], np.array([[32]])], ids=repr)
+def test_what_is_no_whole_number_is_no_scale(given: Any) -> None:
+    with pytest.raises(InputError, match="scales must be single, multi or whole numbers, got"):
+        TestProtocol("center", given, flip=False)
 
 
 # ---- the value ----

@@ -12,8 +12,16 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from verydeep.errors import RecipeError
-from verydeep.recipe.recipe import Recipe, check, known_keys, load_recipe, shipped
+from verydeep.recipe.recipe import (
+    Recipe,
+    check,
+    known_keys,
+    load_recipe,
+    said_settings,
+    shipped,
+)
 from verydeep.recipe.sections import Localization
+from verydeep.system.yaml import one_value
 
 PAPER: dict[str, Any] = {
     "net.name": "D",
@@ -151,6 +159,25 @@ def test_the_final_test_has_the_scales_of_its_protocol(protocol: str, views: int
         assert sum(map(len, shown)) == views
     one = load_recipe("paper", {"test.protocol": protocol, "test.scales": [300]}).test_protocol
     assert one.used_scales == (300,)
+
+
+@pytest.mark.parametrize("name", [name for name in shipped() if not load_recipe(name).localization])
+def test_scales_of_a_shipped_recipe_give_way_to_those_of_a_protocol(name: str) -> None:
+    wish = {"test.protocol": "ten-crop", "net.dimensions": 2}
+    recipe = load_recipe(name, wish)
+    assert recipe.test_protocol.used_scales == (round(256 * recipe.net.input_size / 224),)
+    assert "scales" not in said_settings(name, wish)["test"]
+    given = load_recipe(name, {**wish, "test.scales": [300]})
+    assert given.test_protocol.used_scales == (300,)
+    # Another protocol has none, so that the recipe's stay.
+    usual, center = load_recipe(name), load_recipe(name, {"test.protocol": "center"})
+    assert center.test.scales == usual.test.scales
+
+
+@given(st.text(st.characters() | st.sampled_from("\udc80\u2028\x85\U0001f436\\\"'")))
+def test_any_word_can_be_given_as_a_yaml_value(word: str) -> None:
+    recipe = load_recipe("paper", [f"initialize.source={one_value(word)}"])
+    assert recipe.initialize.source == word
 
 
 def test_a_crop_size_that_a_classifier_will_tell_is_not_guessed() -> None:

@@ -123,6 +123,21 @@ def test_what_is_given_stands_and_the_rest_goes_with_it(said: dict[str, dict[str
         assert not given_paths & {path for choice in choices for path in choice.settings}
 
 
+def test_a_protocol_with_scales_of_its_own_is_tested_at_these() -> None:
+    known = DataFacts(5000, 10, 64)
+    how = chosen(known, test={"protocol": "googlenet"}).test_protocol
+    assert how.used_scales == (73, 82, 91, 101)  # 256, 288, 320, 352 at 224
+    assert chosen(known, test={"protocol": "crops"}).test_protocol.used_scales == (64, 96)
+    given = {"protocol": "googlenet", "scales": [80]}
+    assert chosen(known, test=given).test_protocol.used_scales == (80,)
+
+
+def test_labels_are_smoothed_for_cross_entropy_alone() -> None:
+    known = DataFacts(5000, 10, 64)
+    assert chosen(known, training={"loss": "squared-error"}).training.label_smoothing == 0
+    assert chosen(known, training={"loss": "cross-entropy"}).training.label_smoothing == 0.1
+
+
 def test_the_rate_goes_with_the_batch() -> None:
     known = DataFacts(180, 3, 64)
     ours, doubled = chosen(known), chosen(known, training={"batch": 32})

@@ -127,8 +127,8 @@ def test_torchvisions_nets_have_the_scale_of_their_own_evaluation() -> None:
 @pytest.mark.parametrize(
     ("scales", "words"),
     [
-        ("many", "scales must be single, multi or numbers, got 'many'"),
-        ("36", "single, multi or numbers"),
+        ("many", "scales must be single, multi or whole numbers, got 'many'"),
+        ("36", "single, multi or whole numbers"),
         ([], "at least one test scale"),
         ([36, 36], "each test scale once"),
     ],

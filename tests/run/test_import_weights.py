@@ -117,7 +117,8 @@ def test_a_trained_model_is_not_written_over(tmp_path: Path) -> None:
 
 def test_the_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = save(tmp_path / "w.pth")
-    (tmp_path / "names.txt").write_text("cat\ndog\n", "utf-8")
+    # A mark at the beginning, as editors of Windows write it, and a name with a line separator.
+    (tmp_path / "names.txt").write_text("cat\r\ndog\u2028x\r\n", "utf-8-sig", newline="")
     Image.new("RGB", (80, 70), (200, 30, 40)).save(tmp_path / "a.png")
     words = ["import", str(path), "--out", str(tmp_path / "m"), "--device", "cpu", "--json"]
     names = ["--classes", str(tmp_path / "names.txt")]
@@ -125,6 +126,7 @@ def test_the_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     value = strict_json(capsys.readouterr().out)
     assert (value["net"], value["classes"], value["left_out"]) == ("A", 2, [])
     assert value["copied"]["fc8"] == "classifier.2"
+    assert verydeep.load(tmp_path / "m").classes == ("cat", "dog\u2028x")
     assert run_program(["predict", str(path), str(tmp_path / "a.png"), "--device", "cpu"]) == 0
 
 

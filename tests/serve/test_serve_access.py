@@ -109,6 +109,8 @@ def test_a_token_comes_from_a_file_or_the_environment(tmp_path: Path) -> None:
     file.write_text(f"{TOKEN}\n")
     assert read_token(file, {}) == read_token(None, {"VERYDEEP_TOKEN": TOKEN}) == TOKEN
     assert read_token(None, {}) is None
+    file.write_text(f"{TOKEN}\r\n", "utf-8-sig")  # as Notepad may write it
+    assert read_token(file, {}) == TOKEN
     assert TOKEN not in repr(Access(TOKEN))
     for bad in ("short", "with a blank in it", "ümlaut0123456789", ""):
         with pytest.raises(InputError, match="at least 16 printable ASCII"):

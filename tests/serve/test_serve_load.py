@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -122,8 +124,37 @@ def test_a_request_that_arrives_too_slowly_is_given_up(
     monkeypatch.setattr(service.admission, "limits", replace(LIMITS, max_seconds=0.2))
     with connected(address) as slow:
         slow.sendall(head(1000) + b"begin")
+        until(lambda: service.admission.bytes == len(b"begin"))
         assert status_of(slow) == 408
-    until(lambda: service.admission.images == 0)
+    until(lambda: service.admission.requests == service.admission.bytes == 0)
+
+
+def test_a_request_that_stops_to_arrive_is_given_up(
+    running: tuple[str, Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("verydeep.serve.uploads.STALLED_SECONDS", 0.3)
+    with connected(running[0]) as slow, connected(running[0]) as steady:
+        slow.sendall(head(1000) + b"begin")
+        steady.sendall(head(8))
+        for _ in range(8):  # longer than the pause that is allowed
+            time.sleep(0.1)
+            steady.sendall(b"x")
+        assert status_of(slow) == 408
+        assert status_of(steady) == 200
+
+
+def test_requests_that_have_not_arrived_keep_nobody_out(
+    running: tuple[str, Service], client: httpx2.Client, photograph: bytes
+) -> None:
+    address, service = running
+    with contextlib.ExitStack() as stack:
+        for _ in range(2 * LIMITS.queue):
+            slow = stack.enter_context(connected(address))
+            slow.sendall(head(1000) + b"begin")
+        until(lambda: service.admission.bytes == 2 * LIMITS.queue * len(b"begin"))
+        assert service.admission.images == 0
+        assert client.post("/v1/predict", content=photograph).status_code == 200
+    until(lambda: service.admission.requests == service.admission.bytes == 0)
 
 
 def test_a_head_that_arrives_too_slowly_is_given_up(

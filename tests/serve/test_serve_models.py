@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import httpx2
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from random_nets import random_classifier
-from serving import as_file, random_served, serving
+from serving import as_file, labelled_served, random_served, serving
 
 from verydeep.data.images.decode import decode
 from verydeep.errors import InputError, ModelError
@@ -88,6 +89,73 @@ def test_boxes_are_those_of_predict(
             assert orange.sum() > 500
 
 
+def test_a_named_class_is_explained_with_its_own_box(
+    model: Classifier, folder: Path, photographs: list[Image.Image], tmp_path: Path
+) -> None:
+    torch.manual_seed(4)
+    net = vgg("A", 16, input_size=32, width=0.03).eval()
+    corners = [0.1, 0.1, 0.4, 0.4, 0.5, 0.1, 0.9, 0.5, 0.1, 0.5, 0.4, 0.9, 0.5, 0.5, 0.9, 0.9]
+    with torch.no_grad():
+        net.classifier.fc8.bias.copy_(torch.tensor(corners))
+    common = {
+        name: getattr(model, name)
+        for name in ("classes", "preprocessing", "train_scale", "machine")
+    }
+    regressor = Localizer(net=net, per_class=True, test_scales=(48,), **common)
+    regressor.save(tmp_path / "boxes")
+    (served,) = load_models({"a": str(folder)}, boxes=[str(tmp_path / "boxes")], compute=FP32)
+    (expected,) = localize(model, regressor, photographs[0])
+    last = expected.ranking[-1][0]
+    likeliest, named = expected.boxes[0], expected.boxes[-1]
+    assert likeliest is not None
+    assert named is not None
+    assert abs(likeliest.x0 - named.x0) > 20
+    data = as_file(photographs[0], "PNG")
+    with (
+        serving([served]) as (address, _),
+        httpx2.Client(base_url=address, timeout=30) as client,
+    ):
+        answer = client.post("/v1/explain", params={"class": last}, content=data)
+    drawn = np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGB"), int)
+    rows, columns = np.nonzero(np.abs(drawn - [230, 159, 0]).sum(2) == 0)
+    # Its label, above the box, may be wider than it.
+    assert (columns.min(), rows.max()) == pytest.approx((named.x0, named.y1), abs=8)
+    labels = [model.title(label) for label in range(4)]
+    about = served.answer_about(decode_for(data, served.plan), labels.index(last))
+    assert about.ranking[0].probability == pytest.approx(expected.ranking[-1][1], abs=1e-5)
+
+
+def test_the_class_explained_is_the_one_that_predict_ranks_first(
+    photographs: list[Image.Image], tmp_path: Path
+) -> None:
+    """Two classes are about as likely: the smallest scale prefers one, all scales the other."""
+    scales = (32, 64, 96)
+
+    def lifted(by: float) -> Classifier:
+        model = random_classifier(name="A", num_classes=2)
+        with torch.no_grad():
+            model.net.classifier.fc8.bias[1] += by
+        return model
+
+    def lead(model: Classifier, *scales: int) -> float:
+        likely = model.predict_proba(photographs[0], scales=scales)[0]
+        return float(np.log(likely[0] / likely[1]))
+
+    model = lifted((lead(lifted(0), 32) + lead(lifted(0), *scales)) / 2)
+    assert lead(model, 32) * lead(model, *scales) < 0
+    model.save(tmp_path / "pets")
+    served = load_models({"pets": str(tmp_path / "pets")}, views=Views(scales), compute=FP32)
+    data = as_file(photographs[0], "PNG")
+    with (
+        serving(served) as (address, _),
+        httpx2.Client(base_url=address, timeout=30) as client,
+    ):
+        (image,) = client.post("/v1/predict", content=data).json()["images"]
+        answer = client.post("/v1/explain?show=map", content=data)
+    assert image["ranking"][0]["class"] == f"class {int(lead(model, *scales) < 0)}"
+    assert unquote(answer.headers["X-Verydeep-Class"]) == image["ranking"][0]["class"]
+
+
 def test_the_central_crop_is_the_mean_over_its_mirror_image(
     model: Classifier, folder: Path, photographs: list[Image.Image]
 ) -> None:
@@ -123,6 +191,7 @@ def test_a_model_that_abstains_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
         abstained=True,
         reason="unlike the training images",
         class_set=("The first", "class 2"),
+        class_set_names=("class 1", "class 2"),
     )
 
     def predict(tested: Any, how: Any, *, top: int) -> list[Prediction]:
@@ -134,6 +203,24 @@ def test_a_model_that_abstains_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     value = answer.model_dump(by_alias=True)
     assert (value["abstained"], value["reason"]) == (True, "unlike the training images")
     assert (value["set"], value["coverage"]) == (["class 1", "class 2"], 90.0)
+
+
+def test_classes_of_one_title_are_told_apart(photographs: list[Image.Image]) -> None:
+    served = labelled_served(photographs[0], [0, 6])
+    served.model.titles = dict.fromkeys(served.model.classes, "crane")  # as two of ILSVRC's
+    decoded = decode_for(as_file(photographs[0], "PNG"), served.plan)
+    (answer,) = served.answer([decoded], 7)
+    reached = [k.class_name for k in answer.ranking if k.probability >= (k.threshold or 0)]
+    assert answer.labels == reached
+    assert len({*reached}) == 2
+
+    single = random_served()
+    single.model.titles = dict.fromkeys(single.model.classes, "crane")
+    # No probability is so low that the class is left out.
+    sets = ClassSets(0.0, 90.0, 100, 4.0)
+    single.model.abstention = Abstention("val", str(single.how), sets=sets)
+    (answer,) = single.answer([decode_for(as_file(photographs[0], "PNG"), single.plan)], 4)
+    assert answer.class_set == [one.class_name for one in answer.ranking]
 
 
 def test_weights_do_not_depend_on_their_file(

@@ -7,22 +7,24 @@ import contextlib
 import csv
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 from serving import as_file, labelled_served, random_served, serving
 
 from verydeep.cli.text.predictions import predictions_as_rows
 from verydeep.errors import DiskError, FolderInUse, InputError
 from verydeep.serve.answers import ImageAnswer
+from verydeep.serve.decoding import Decoded
 from verydeep.serve.models import ServedModel
 from verydeep.serve.service import Service
-from verydeep.serve.watch import Rest, Watched, Watcher, columns_of, row_of
+from verydeep.serve.watch import TRIES, Rest, Watched, Watcher, columns_of, row_of
 from verydeep.serve.watch_table import CsvTable, open_table
 
 REST = Rest(whole=0.05, broken=0.4, scan=0.02)
@@ -123,6 +125,44 @@ def test_a_folder_that_was_gone_is_looked_into_as_soon_as_it_is_back(
 
     watch_until(Watched(folder, out, REST), service, named)  # it waits for less than MOST_PAUSE
     assert said == [f"{folder}: the folder is gone; waiting for it"]
+
+
+class Failing(ServedModel):
+    """A model that fails for its first images."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.failures: list[BaseException] = []
+
+    def answer(self, images: Sequence[Decoded], top: int) -> list[ImageAnswer]:
+        if self.failures:
+            raise self.failures.pop()
+        return super().answer(images, top)
+
+
+@pytest.mark.parametrize(
+    ("failures", "fault"),
+    [
+        ([torch.OutOfMemoryError("CUDA out of memory"), MemoryError()] * 3, ""),
+        ([RuntimeError("cuDNN")] * (TRIES - 1), ""),
+        ([RuntimeError("cuDNN")] * TRIES, "the model cannot answer for it"),
+    ],
+    ids=["memory", "passing", "lasting"],
+)
+def test_only_a_failure_that_lasts_has_a_row(
+    failures: list[BaseException], fault: str, photographs: list[Image.Image], tmp_path: Path
+) -> None:
+    folder, out = tmp_path / "inbox", tmp_path / "named.csv"
+    folder.mkdir()
+    photographs[0].save(folder / "a.png")
+    served = random_served("failing", Failing)
+    with serving([served]) as (_, service):
+        served.failures = [*failures]
+        watched = Watched(folder, out, replace(REST, broken=0.05))
+        watch_until(watched, service, lambda: bool(rows_of(out)))
+    (row,) = rows_of(out)
+    assert row["fault"] == fault
+    assert bool(row["class_1"]) is not bool(fault)
 
 
 def test_a_set_of_classes_has_their_titles() -> None:

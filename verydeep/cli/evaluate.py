@@ -97,6 +97,8 @@ def evaluate(
         if for_boxes and (explain or picture or calibrate):
             asked = "--calibrate" if calibrate else "--explain"
             raise InputError(f"{asked} is for classifiers alone: leave out --boxes")
+        if (explain or picture) and calibrate:
+            raise InputError("--explain shows the test of one image: leave out --calibrate")
         if (explain or picture) and compute["processes"] not in (None, 1):
             raise InputError("--explain shows one image: leave out --processes")
         if for_boxes:

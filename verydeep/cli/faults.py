@@ -15,15 +15,20 @@ import typer
 from verydeep.cli.output import without_controls
 from verydeep.errors import VeryDeepError, WorkerError
 from verydeep.system.group.lost_process import lost_connection
+from verydeep.system.memory import is_lack_of_memory
 
 _FEWER_WORKERS = {
+    **dict.fromkeys(
+        ("check", "shard", "evaluate", "calibrate", "features", "quantize"),
+        "--workers 0 takes none",
+    ),
     "train": "--set data.workers=0 takes none, --set training.micro_batch=16 less memory",
-    "demo": "close other programs",
     "predict": "fewer than 1,024 images at a time are read without them",
     "explain": "fewer than 1,024 images at a time are read without them",
     "serve": "--decoders 1 takes one",
+    "reproduce": "--jobs 1 does one part at a time",
 }
-"""Remedies for killed workers, for verbs without ``--workers``."""
+"""How to take fewer workers, by verb; the other verbs have no option for it."""
 
 _LESS_MEMORY = {"train": "--set training.micro_batch=16 takes less"}
 
@@ -68,8 +73,9 @@ def fault_of(error: Exception, words: Sequence[str]) -> Fault | None:
     verb = next((word for word in words if not word.startswith("-")), "")
     cause = error.__cause__ if isinstance(error, _OutputLost) else error
     if isinstance(error, WorkerError):
-        help_ = _FEWER_WORKERS.get(verb, "--workers 0 takes none")
-        return Fault(f"{error}. Take fewer of them: {help_}")
+        fewer = _FEWER_WORKERS.get(verb)
+        way = f"Take fewer of them: {fewer}" if fewer else "Close other programs to make room"
+        return Fault(f"{error}. {way}")
     if isinstance(error, VeryDeepError):
         return Fault(str(error), error.exit_code)
     if isinstance(cause, OSError):
@@ -78,7 +84,7 @@ def fault_of(error: Exception, words: Sequence[str]) -> Fault | None:
         return Fault(
             "another process of the group has ended; see what it says (--debug shows more)"
         )
-    if isinstance(error, MemoryError) or _is_torchs_lack_of_memory(error):
+    if is_lack_of_memory(error):
         help_ = _LESS_MEMORY.get(verb, "close other programs, or take smaller images")
         return Fault(f"there is not enough memory: {help_} (--debug shows where)")
     return None
@@ -98,12 +104,6 @@ def _fault_of_system(error: OSError) -> Fault:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return Fault(f"{place}: no room on the disk ({error.strerror}); make room")
     return Fault(f"{place}: {error.strerror or error} (--debug shows where)")
-
-
-def _is_torchs_lack_of_memory(error: Exception) -> bool:
-    if type(error).__name__ == "OutOfMemoryError":
-        return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
 def _discard_output() -> None:

@@ -88,7 +88,8 @@ def _three_numbers(flag: str, text: str | None) -> tuple[float, float, float] | 
 
 def _names_in(path: Path) -> list[str]:
     try:
-        lines = path.read_text("utf-8").splitlines()
+        # Editors of Windows begin a file with a mark. Only an end of line ends a name.
+        lines = path.read_text("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as text ({error})") from error
     return [line.strip() for line in lines if line.strip()]

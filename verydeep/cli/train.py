@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -108,6 +107,7 @@ def train(
     """Train a net by a recipe, test it, and save model, metrics and report in a run folder."""
     from verydeep.system.group.distributed import is_first
     from verydeep.system.progress import console_progress
+    from verydeep.system.yaml import one_value
 
     flags = {
         "net.name": net,
@@ -120,7 +120,7 @@ def train(
         "training.precision": compute["precision"],
         "test.engine": None if compute["engine"] == "auto" else compute["engine"],
     }
-    given = [f"{key}={json.dumps(value)}" for key, value in flags.items() if value is not None]
+    given = [f"{key}={one_value(value)}" for key, value in flags.items() if value is not None]
     if not resume:
         check_models(init_from, torchvision="vgg")
     common: dict[str, Any] = {

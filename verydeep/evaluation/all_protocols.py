@@ -13,7 +13,7 @@ from verydeep.errors import plural
 from verydeep.evaluation.any_evaluation import AnyEvaluation
 from verydeep.evaluation.evaluate import evaluate_tests
 from verydeep.evaluation.joint_tests import Circumstances, Model, Test
-from verydeep.evaluation.protocol import ProtocolName, TestProtocol
+from verydeep.evaluation.protocol import OWN_SCALES, ProtocolName, TestProtocol
 from verydeep.evaluation.protocol_table import ProtocolTable, Row, make_rows
 from verydeep.evaluation.result import EvaluationResult
 from verydeep.evaluation.significance import Comparison, mcnemar
@@ -134,5 +134,5 @@ def plan_tests(models: Sequence[Model], common: TestProtocol) -> Iterator[tuple[
             fused = ("dense", "crops", "both")
         yield from ((FUSION, test(name, "multi", *each)) for name in fused)
     yield from ((OTHERS, test("center", "single", net)) for net in each)
-    others: tuple[ProtocolName, ...] = ("ten-crop", "googlenet")
+    others = tuple(OWN_SCALES) if models[0].dimensions == 2 else ()  # volumes have no such views
     yield from ((OTHERS, test(name, None, net)) for net in each for name in others)

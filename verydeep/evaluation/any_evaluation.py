@@ -23,7 +23,7 @@ class AnyEvaluation(Summary):
         unreadable: Names of images that could not be read; they are not counted.
         protocol: Name of the protocol.
         scales: Test scales Q of all nets, in pixels.
-        flip: Whether mirror images were averaged in.
+        flip: Whether mirror images were averaged in; None if only some of the nets had them.
         average: Averaging rule: ``paper``, ``scores`` or ``posteriors``.
         views: Number of views per image, over all nets.
         steps: The test in words, from images to posteriors.
@@ -44,7 +44,7 @@ class AnyEvaluation(Summary):
     unreadable: tuple[str, ...]
     protocol: str
     scales: tuple[int, ...]
-    flip: bool
+    flip: bool | None
     average: str
     views: int
     steps: tuple[str, ...]

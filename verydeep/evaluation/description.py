@@ -65,13 +65,14 @@ def way_of_testing(
 
     Args:
         models: The nets.
-        protocols: One for each net; they differ only in their scales.
+        protocols: One for each net; they differ only in their scales and mirror images.
     """
     first = protocols[0]
+    mirrors = {protocol.mirrors for protocol in protocols}
     return {
         "protocol": first.name,
         "scales": tuple(sorted({scale for how in protocols for scale in how.used_scales})),
-        "flip": first.mirrors,
+        "flip": first.mirrors if len(mirrors) == 1 else None,
         "average": first.average,
         "views": views_a_picture(protocols, models[0].dimensions),
         "models": tuple(model.name for model in models),
@@ -85,7 +86,7 @@ def steps(
 
     Args:
         models: The nets.
-        protocols: One for each net; they differ only in their scales.
+        protocols: One for each net; they differ only in their scales and mirror images.
         activation: What makes posteriors of scores.
     """
     found = _steps(models, protocols)
@@ -110,21 +111,22 @@ def _steps(models: Sequence[Described], protocols: Sequence[TestProtocol]) -> It
         )
         for kind in protocol.kinds:
             count = views_a_scale(kind, model.dimensions)
-            turns = ", with mirror images" if first.mirrors else ""
+            turns = ", with mirror images" if protocol.mirrors else ""
             shown = _picture_of(kind, model.input_size, model.dimensions)
             yield f"{who}views: {shown}{turns}: {count} a scale"
         if any(isinstance(kind, Dense) for kind in protocol.kinds):
             yield f"{who}answers densely: {model.density}"
-    yield from _averages(first, len(models), max(len(p.used_scales) for p in protocols))
+    yield from _averages(protocols)
 
 
-def _averages(protocol: TestProtocol, nets: int, scales: int) -> Iterator[str]:
+def _averages(protocols: Sequence[TestProtocol]) -> Iterator[str]:
+    protocol = protocols[0]
     within = {
-        "mirror images": protocol.mirrors,
+        "mirror images": any(one.mirrors for one in protocols),
         "crops": protocol.name in ("crops", "both", "ten-crop", "googlenet"),
         "dense and crops": protocol.name == "both",
-        "scales": scales > 1,
-        "nets": nets > 1,
+        "scales": any(len(one.used_scales) > 1 for one in protocols),
+        "nets": len(protocols) > 1,
     }
     over = [what for what, there in within.items() if there]
     over_all = f"over {', then '.join(over)}"

@@ -30,8 +30,9 @@ from verydeep.evaluation.posteriors import (
     mix_posteriors,
     view_groups,
 )
-from verydeep.evaluation.protocol import Scaled, TestProtocol
+from verydeep.evaluation.protocol import OWN_SCALES, Scaled, TestProtocol
 from verydeep.evaluation.result import Calibrated
+from verydeep.evaluation.volume_views import IMAGES_ONLY
 from verydeep.system.group.distributed import Group, joined
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress
@@ -69,7 +70,8 @@ class Test:
     """A test of one net, or of several that are fused.
 
     Attributes:
-        members: Index of each net with its protocol. The protocols differ only in scales.
+        members: Index of each net with its protocol. The protocols differ only in scales
+            and mirror images.
     """
 
     __test__ = False  # not a test for pytest to collect
@@ -184,7 +186,7 @@ def measure_tests(
         good,
         tuple(names[index] for index in good),
         tuple(names[index] for index in sorted(faults)),
-        total[:, good],
+        total if len(good) == len(samples) else total[:, good],  # which copies all of it
         tuple(sum(_slowest(times, part) for part in test.mixture()) for test in tests),
         None if far is None else far[good],
     )
@@ -304,13 +306,16 @@ def check_tests(models: Sequence[Model], tests: Sequence[Test]) -> None:
     """Reject tests that cannot be run, or not together.
 
     Raises:
-        InputError: A scale is too small for a net, a net takes crops only, the models' classes
-            differ, or the tests differ in average, preset or interpolation.
+        InputError: A scale is too small for a net, a net takes crops only, a protocol of images
+            is to test volumes, the models' classes differ, or the tests differ in average, preset
+            or interpolation.
     """
     first = models[0]
     for net, protocol in dict.fromkeys(member for test in tests for member in test.members):
         for scale in protocol.used_scales:
             models[net].check_scale(scale)
+        if models[net].dimensions == 3 and protocol.name in OWN_SCALES:
+            raise InputError(IMAGES_ONLY)
         if protocol.name in ("dense", "both") and not models[net].any_size:
             raise InputError(
                 f"net {models[net].name} takes images of {models[net].input_size} pixels only; "

@@ -17,8 +17,8 @@ CLOSEST = 2.0**-25
 RESAMPLES = 200
 """Bootstrap samples of an interval."""
 
-AT_ONCE = 2**24
-"""Weights of images in resamples held in memory at once."""
+AT_ONCE = 2**21
+"""Weights of images in resamples held in memory at once; each takes some 70 bytes."""
 
 Values = NDArray[np.float64]
 

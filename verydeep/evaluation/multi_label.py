@@ -93,7 +93,8 @@ class MultiLabelResult(AnyEvaluation):
         ranking_loss: Mean share of pairs of a true and another class in the wrong order.
         loss: Binary cross-entropy, mean over images and classes, in nats.
         thresholds: By class.
-        thresholds_fitted_on: Split that the thresholds were fitted on; None if all are 0.5.
+        thresholds_fitted_on: Split that the thresholds were fitted on, or several with commas
+            between them if those of fused nets differ; None if all are 0.5.
         unlabelled: Number of tested images without any label.
         answers: Answers for every image; not in :meth:`to_dict`.
     """
@@ -156,11 +157,11 @@ def make_label_result(
     seconds: float,
 ) -> MultiLabelResult:
     """Return the result of a test; arguments as for ``make_result``."""
-    fitted = models[0].thresholds
+    fitted = dict.fromkeys(model.thresholds.split for model in models if model.thresholds)
     return MultiLabelResult(
         **measures_of(answers),
         thresholds=dict(zip(answers.classes, answers.thresholds.tolist(), strict=True)),
-        thresholds_fitted_on=fitted.split if fitted else None,
+        thresholds_fitted_on=", ".join(fitted) or None,
         classes=len(answers.classes),
         images=len(answers.names),
         unlabelled=int((~answers.truth.any(1)).sum()),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, get_args
+from operator import index
+from typing import ClassVar, Literal, SupportsIndex, cast, get_args
 from typing import Protocol as Interface
 
 from verydeep.errors import InputError, did_you_mean
@@ -166,7 +167,10 @@ class TestProtocol:
         return f"{self.name}{grid}{scales_and_flip(self.scales, self.flip)}{average}{preset}"
 
 
-OWN_SCALES = {"ten-crop": (256,), "googlenet": (256, 288, 320, 352)}
+OWN_SCALES: dict[ProtocolName, tuple[int, ...]] = {
+    "ten-crop": (256,),
+    "googlenet": (256, 288, 320, 352),
+}
 """Scales of the protocols that define their own, for crops of 224 pixels."""
 
 MOST_ON_A_LINE = 100
@@ -186,13 +190,23 @@ def checked_scales(scales: Scales) -> tuple[int, ...] | str | None:
     """Return test scales as a tuple; None, ``single`` and ``multi`` stay as they are.
 
     Raises:
-        InputError: There are no scales, one is repeated, or the word is unknown.
+        InputError: There are no scales, one is repeated or no whole number, or the word is
+            unknown.
+
+    >>> import numpy as np
+    >>> checked_scales(np.arange(32, 64, 16))
+    (32, 48)
     """
-    if scales is None or scales in ("single", "multi"):
+    if scales is None or (isinstance(scales, str) and scales in ("single", "multi")):
         return scales
-    if isinstance(scales, str):
-        raise InputError(f"scales must be single, multi or numbers, got {scales!r} instead")
-    scales = (scales,) if isinstance(scales, int) else tuple(scales)
+    several = isinstance(scales, Iterable) and not isinstance(scales, str)
+    listed = cast("Iterable[SupportsIndex]", scales if several else (scales,))
+    try:  # NumPy's numbers become Python's, which JSON can hold
+        scales = tuple(map(index, listed))
+    except TypeError as error:
+        raise InputError(
+            f"scales must be single, multi or whole numbers, got {scales!r} instead"
+        ) from error
     if not scales:
         raise InputError("a protocol needs at least one test scale, in pixels")
     if len(set(scales)) < len(scales):

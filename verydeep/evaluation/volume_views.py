@@ -14,6 +14,11 @@ from verydeep.evaluation.views import Center, Dense, Grid, Views, spread
 
 AnyView = View | CubeView
 
+IMAGES_ONLY = (
+    "the protocols ten-crop and googlenet are of images: volumes have center, dense, crops and both"
+)
+"""Reason why a volume has no such views."""
+
 
 def views_of(kind: Views, sides: tuple[int, ...], input_size: int) -> tuple[AnyView, ...]:
     """Return the views of a rescaled image, or of a volume.
@@ -39,10 +44,7 @@ def views_of(kind: Views, sides: tuple[int, ...], input_size: int) -> tuple[AnyV
 
 @singledispatch
 def _of_volume(kind: object, sides: Sides, input_size: int) -> tuple[CubeView, ...]:
-    raise InputError(
-        "the protocols ten-crop and googlenet are of images: volumes have center, dense, crops "
-        "and both"
-    )
+    raise InputError(IMAGES_ONLY)
 
 
 @_of_volume.register

@@ -42,6 +42,9 @@ class Prediction:
         reason: Why it abstains; None if it does not.
         class_set: Classes of which one is the true one with the promised probability, most likely
             first, named as in the ranking; None if the model has no such sets.
+        label_names: Names of :attr:`labels`, as in ``model.classes``. Unlike these, two classes
+            may have one title.
+        class_set_names: Names of :attr:`class_set`, as in ``model.classes``.
     """
 
     source: Path | None
@@ -54,6 +57,8 @@ class Prediction:
     abstained: bool | None = None
     reason: str | None = None
     class_set: tuple[str, ...] | None = None
+    label_names: tuple[str, ...] | None = None
+    class_set_names: tuple[str, ...] | None = None
 
     @property
     def label(self) -> str | None:

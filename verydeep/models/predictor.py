@@ -321,29 +321,36 @@ class Predictor:
             return None
         return self.thresholds.values if self.thresholds else (USUAL,) * len(self.classes)
 
-    def _labels(self, likely: NDArray[np.float32]) -> tuple[str, ...] | None:
+    def _labels(self, likely: NDArray[np.float32]) -> list[int] | None:
         """Return the classes above their thresholds, most likely first; None unless multi-label."""
         limits = self.label_thresholds
         if limits is None:
             return None
         ranked = likeliest(likely[None], len(self.classes))[0].tolist()
-        return tuple(self.title(label) for label in ranked if likely[label] >= limits[label])
+        return [label for label in ranked if likely[label] >= limits[label]]
+
+    def _titles(self, labels: Sequence[int] | None) -> tuple[str, ...] | None:
+        return None if labels is None else tuple(map(self.title, labels))
+
+    def _names(self, labels: Sequence[int] | None) -> tuple[str, ...] | None:
+        return None if labels is None else tuple(self.classes[label] for label in labels)
 
     def _with(self, decided: Decisions, index: int, prediction: Prediction) -> Prediction:
         """Return a prediction with what was decided about its image."""
         if prediction.fault:
             return prediction
-        abstained, names = decided.abstained, None
+        abstained, possible = decided.abstained, None
         if decided.sets is not None:
             (labels,) = np.nonzero(decided.sets[index])
             assert prediction.probabilities is not None
             order = np.argsort(-prediction.probabilities[labels], kind="stable")
-            names = tuple(map(self.title, labels[order].tolist()))
+            possible = labels[order].tolist()
         return replace(
             prediction,
             abstained=None if abstained is None else bool(abstained[index]),
             reason=decided.reason(index),
-            class_set=names,
+            class_set=self._titles(possible),
+            class_set_names=self._names(possible),
         )
 
     def _prediction(
@@ -356,12 +363,14 @@ class Predictor:
         file = source if isinstance(source, Path) else None
         if fault:
             return Prediction(file, (), fault)
-        labels = likeliest(likely[None], top)[0].tolist()
-        ranking = zip(map(self.title, labels), likely[labels].tolist(), strict=True)
+        ranked = likeliest(likely[None], top)[0].tolist()
+        ranking = zip(map(self.title, ranked), likely[ranked].tolist(), strict=True)
+        labels = self._labels(likely)
         return Prediction(
             file,
             tuple(ranking),
-            class_name=self.classes[labels[0]],
+            class_name=self.classes[ranked[0]],
             probabilities=likely.copy(),
-            labels=self._labels(likely),
+            labels=self._titles(labels),
+            label_names=self._names(labels),
         )

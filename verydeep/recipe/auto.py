@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from verydeep.errors import RecipeError, plural
+from verydeep.evaluation.protocol import OWN_SCALES
 from verydeep.nets.registry import PAPER_NETS, SMALLEST_INPUT, family_of, known_as
 from verydeep.recipe.recipe import Recipe, check
 from verydeep.system.option_names import option
@@ -187,7 +188,10 @@ def _wanted(facts: DataFacts, said: Said) -> Iterator[Choice]:
         yield Choice({"data.task": "multi-label"}, "several labels per image")
         yield Choice({"training.weight_decay": 0.001 / _of_mean(facts)}, f"{more}; {_MEAN}")
     else:
-        yield Choice({"training.weight_decay": 0.001, "training.label_smoothing": 0.1}, more)
+        # Of the losses, only cross-entropy takes smoothed labels.
+        entropy = _get(said, "training.loss") in (None, "cross-entropy")
+        smoothing = {"training.label_smoothing": 0.1} if entropy else {}
+        yield Choice({"training.weight_decay": 0.001, **smoothing}, more)
     if facts.pictures < _FEWER_UNITS_OFF:
         yield Choice({"net.dropout": 0.2}, "with half of the units off, so few updates do not do")
     yield _cache(facts, said)
@@ -226,7 +230,10 @@ def _size(facts: DataFacts, said: Said) -> Iterator[Choice]:
         what = "volumes" if facts.dimensions == 3 else "images"
         typical = f"{what} are typically {facts.side} pixels on the smallest side"
     yield Choice({"net.input_size": side, "data.train_scale": [low, high]}, typical)
-    yield Choice({"test.scales": sorted({low, high})}, "tested at both ends of the training scale")
+    if _get(said, "test.protocol") not in OWN_SCALES:
+        yield Choice(
+            {"test.scales": sorted({low, high})}, "tested at both ends of the training scale"
+        )
 
 
 def _updates(facts: DataFacts, said: Said) -> Choice:

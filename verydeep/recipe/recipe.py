@@ -23,6 +23,7 @@ from pydantic import (
 
 from verydeep.errors import RecipeError, did_you_mean
 from verydeep.evaluation.protocol import (
+    OWN_SCALES,
     TestProtocol,
     multiple_scales,
     own_scales,
@@ -126,8 +127,7 @@ def load_recipe(
     Raises:
         RecipeError: Unknown keys, wrong types or impossible combinations, all in one message.
     """
-    tree = _read(source)
-    faults = _set(tree, settings)
+    tree, faults = _read_and_set(source, settings)
     return check(tree, faults, origin=str(source))
 
 
@@ -146,12 +146,30 @@ def said_settings(
     """
     if isinstance(source, Recipe):
         tree = source.model_dump(mode="json", exclude_unset=True)
+        faults = _set(tree, settings)
     else:
-        tree = {} if source is None else _read(source)
-    faults = _set(tree, settings)
+        tree, faults = _read_and_set(source, settings)
     recipe = check(tree, faults, origin="" if source is None else str(source), together=False)
     said = recipe.model_dump(mode="json", exclude_unset=True)
     return {section: values for section, values in said.items() if values is not None}
+
+
+def _read_and_set(
+    source: str | Path | None, settings: Iterable[str] | Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """Return a recipe's tree with single settings changed, and the faults found.
+
+    The test scales of a shipped recipe are for its own protocol: they give way to those of a
+    protocol that defines some.
+    """
+    tree = {} if source is None else _read(source)
+    own = (tree.get("test") or {}).pop("scales", None) if str(source) in shipped() else None
+    faults = _set(tree, settings)
+    if own is not None:
+        test = tree["test"]
+        if test.get("protocol") not in [*OWN_SCALES]:
+            test.setdefault("scales", own)
+    return tree, faults
 
 
 def _set(tree: dict[str, Any], settings: Iterable[str] | Mapping[str, Any]) -> list[str]:

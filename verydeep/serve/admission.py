@@ -65,8 +65,9 @@ class Admission:
         return Problem(
             429,
             "busy",
-            f"{self.images} images wait already, and at most {self.limits.queue} images and "
-            f"{self.limits.queue_bytes:,} bytes may: ask again in {wait} s",
+            f"{self.images} images and {self.bytes:,} bytes wait already, and at most "
+            f"{self.limits.queue} images and {self.limits.queue_bytes:,} bytes may: ask again in "
+            f"{wait} s",
             retry_after=wait,
         )
 
@@ -75,7 +76,7 @@ class Place:
     """What one request takes of the bounds, given back at the end of the context.
 
     Args:
-        admission: The bounds. A request counts as one image until it is known how many it has.
+        admission: The bounds. The images of a request wait, and count, once all of it is there.
     """
 
     def __init__(self, admission: Admission) -> None:
@@ -85,7 +86,6 @@ class Place:
 
     def __enter__(self) -> Self:
         self.admission.requests += 1
-        self._take(1, 0)
         return self
 
     def __exit__(

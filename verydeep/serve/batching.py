@@ -42,7 +42,7 @@ class ModelThread:
     """A thread that computes batches, each of images for one model.
 
     The first image of a batch waits for others at most a few milliseconds, and not at all while
-    no other image is on its way. Images whose future is cancelled are dropped.
+    no other image is on its way. What is cancelled while it waits is dropped at once.
 
     Args:
         wait: Milliseconds that an image may wait for others.
@@ -104,18 +104,25 @@ class ModelThread:
                 raise RuntimeError("the thread of the models has ended")
             self._waiting.append(item)
             self._changed.notify_all()
+        item.future.add_done_callback(self._drop)
         return item.future
+
+    def _drop(self, future: Future[Any]) -> None:
+        """Remove the item of a future if that was cancelled, since the item holds its image."""
+        if future.cancelled():
+            with self._changed:
+                self._waiting = deque(one for one in self._waiting if one.future is not future)
 
     def _run(self) -> None:
         while batch := self._next_batch():
             ready = [item for item in batch if item.future.set_running_or_notify_cancel()]
-            if not ready:
-                continue
-            started = time.monotonic()
-            _compute(ready)
-            if ready[0].call is None:
-                self._on_batch(len(ready), time.monotonic() - started)
-            del batch, ready
+            del batch
+            if ready:
+                started = time.monotonic()
+                _compute(ready)
+                if ready[0].call is None:
+                    self._on_batch(len(ready), time.monotonic() - started)
+            del ready
 
     def _next_batch(self) -> list[_Item]:
         """Wait for a batch; return an empty one at the end."""

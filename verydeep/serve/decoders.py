@@ -16,6 +16,7 @@ from typing import cast
 from verydeep.errors import WorkerError
 from verydeep.serve.decode_process import STARTED
 from verydeep.serve.decoding import Decoded, DecodePlan, Fault
+from verydeep.serve.room import Room
 from verydeep.system.workers.failures import ending
 from verydeep.system.workers.transport import can_share, receive, send
 
@@ -59,6 +60,7 @@ class Decoders:
         self._free: queue.SimpleQueue[_Process] = queue.SimpleQueue()
         for one in self._all:
             self._free.put(one)
+        self._places = Room(count)
         self._threads = ThreadPoolExecutor(count, "verydeep-decode")
 
     @property
@@ -83,8 +85,11 @@ class Decoders:
         Raises:
             WorkerError: No process can be started.
         """
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._decode, data, plan)
+        # The executor would keep the bytes of all that wait, cancelled or not.
+        async with self._places.share(1) as place:
+            future = self._threads.submit(self._decode, data, plan)
+            place.until(future)
+            return await asyncio.wrap_future(future)
 
     def _decode(self, data: bytes, plan: DecodePlan) -> Decoded | Fault:
         process = self._free.get()

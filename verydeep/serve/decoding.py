@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from verydeep.data.images.decode import decode, name_of
-from verydeep.data.images.limits import MAX_PIXELS
+from verydeep.data.images.limits import LONGEST, MAX_PIXELS
 from verydeep.data.pipeline.rescaled import Rescale
 from verydeep.errors import PictureError
 
@@ -32,6 +32,12 @@ class DecodePlan:
     shown: int | None = None
     max_pixels: int = MAX_PIXELS
 
+    @property
+    def most_bytes(self) -> int:
+        """Bytes that a decoded image may take: those of the longest one that is read."""
+        rescaled = 3 * LONGEST * sum(scale * scale for scale in self.scales)
+        return rescaled + 3 * (self.shown or 0) ** 2
+
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
@@ -46,6 +52,12 @@ class Decoded:
     size: tuple[int, int]
     pixels: tuple[Pixels, ...]
     shown: Pixels | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all pixels."""
+        shown = 0 if self.shown is None else self.shown.nbytes
+        return shown + sum(one.nbytes for one in self.pixels)
 
 
 @dataclass(frozen=True, slots=True)

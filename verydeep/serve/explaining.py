@@ -51,10 +51,10 @@ class ExplainWish:
         show: ``overlay``: the map over the image, with the box of the class if the model has
             boxes; ``map``: the map alone, transparent where it is low, of the image's shape;
             ``boxes``: the image with the boxes of the likeliest classes.
-        label: Class to explain, by name or title; None takes the likeliest, or the labels that a
-            multi-label model gives the image.
+        label: Class to explain, by name or title; None takes the likeliest of the answer, or the
+            labels that a multi-label model gives the image.
         layer: Convolution whose map is taken; None takes the last.
-        top: Number of classes whose boxes are drawn.
+        top: Number of classes whose boxes are drawn, unless one class is named.
     """
 
     show: Show = "overlay"
@@ -104,13 +104,18 @@ async def explain(
             f"the model {served.name} cannot be explained: Grad-CAM needs the model folder of a "
             "net of this package, not an exported file or another net",
         )
-    decoded = await service.decode(upload, replace(served.plan, shown=LONGEST))
-    if isinstance(decoded, Fault):
-        raise Problem(422, "unreadable", f"the image cannot be read: {decoded.reason}")
-    assert decoded.shown is not None
-    found = await asyncio.wrap_future(service.thread.call(partial(_compute, served, decoded, wish)))
-    # The thread of the models goes on meanwhile.
-    return await asyncio.to_thread(_draw, Image.fromarray(decoded.shown), decoded.size, found)
+    plan = replace(served.plan, shown=LONGEST)
+    async with service.room.share(plan.most_bytes) as share:
+        decoded = await service.decode(upload, plan)
+        if isinstance(decoded, Fault):
+            raise Problem(422, "unreadable", f"the image cannot be read: {decoded.reason}")
+        assert decoded.shown is not None
+        share.shrink(decoded.nbytes)
+        computed = service.thread.call(partial(_compute, served, decoded, wish))
+        share.until(computed)
+        found = await asyncio.wrap_future(computed)
+        # The thread of the models goes on meanwhile.
+        return await asyncio.to_thread(_draw, Image.fromarray(decoded.shown), decoded.size, found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,16 +137,14 @@ class _Found:
 
 def _compute(served: ServedModel, decoded: Decoded, wish: ExplainWish) -> _Found:
     """Ask the nets, in the thread of the models."""
-    boxed = served.boxes is not None and wish.show != "map"
-    labelled = served.model.multi_label and wish.label is None
-    answer = served.answer([decoded], wish.top)[0] if boxed or labelled else None
     if wish.show == "boxes":
-        return _Found(answer=answer)
+        return _Found(answer=served.answer([decoded], wish.top)[0])
+    boxed = served.boxes is not None and wish.show == "overlay"
     # The smallest of the scales that the answers use.
     pixels = min(decoded.pixels, key=np.size)
     try:
-        found: Sequence[str | None] = (answer.labels if answer else None) or [wish.label]
-        subjects = _subjects(served, pixels, found[:MOST_LABELS])
+        labels, answer = _choose(served, decoded, wish, boxed=boxed)
+        subjects = _subjects(served, pixels, labels)
         maps = [_heat(served, one, pixels.shape[:2], wish.layer) for one in subjects]
     except MissingExtra as error:
         raise Problem(501, "missing-extra", str(error)) from None
@@ -150,6 +153,26 @@ def _compute(served: ServedModel, decoded: Decoded, wish: ExplainWish) -> _Found
     names = tuple(served.model.classes[one.label] for one in subjects)
     over = wish.show == "overlay"
     return _Found(np.max(maps, axis=0), names, over, answer if boxed else None)
+
+
+def _choose(
+    served: ServedModel, decoded: Decoded, wish: ExplainWish, *, boxed: bool
+) -> tuple[list[int], ImageAnswer | None]:
+    """Return the classes to explain, and an answer with their boxes if these are wanted.
+
+    Unless a class is named, they are those that the service answers for the image.
+
+    Raises:
+        InputError: The model has no such class.
+    """
+    from verydeep.inspection.subject import find_class
+
+    if wish.label is not None:
+        label = find_class(cast("Classifier", served.model), wish.label)
+        return [label], served.answer_about(decoded, label) if boxed else None
+    (answer,) = served.answer([decoded], wish.top)
+    names = answer.labels or [answer.ranking[0].class_name]
+    return [served.model.classes.index(name) for name in names[:MOST_LABELS]], answer
 
 
 def _draw(picture: Image.Image, size: tuple[int, int], found: _Found) -> Drawing:
@@ -169,16 +192,16 @@ def _draw(picture: Image.Image, size: tuple[int, int], found: _Found) -> Drawing
 
 
 def _subjects(
-    served: ServedModel, pixels: NDArray[np.uint8], labels: Sequence[str | None]
+    served: ServedModel, pixels: NDArray[np.uint8], labels: Sequence[int]
 ) -> list[Subject]:
-    """Return a subject for each class; None means the likeliest.
+    """Return a subject for each class.
 
     It is the whole image, or the central crop if that is all the model sees.
     """
     import torch
 
     from verydeep.data.geometry import center_window
-    from verydeep.inspection.subject import MOST_PIXELS, find_class, make_subject
+    from verydeep.inspection.subject import MOST_PIXELS, make_subject
 
     model = cast("Classifier", served.model)
     if is_central(served):
@@ -190,10 +213,9 @@ def _subjects(
             f"rescaled to {sides[1]}x{sides[0]} pixels, the image is too large to explain: at most "
             f"{MOST_PIXELS:,} pixels; cut it"
         )
-    chosen = [None if label is None else find_class(model, label) for label in labels]
     shown = torch.from_numpy(pixels.copy()).permute(2, 0, 1).contiguous()
-    first = make_subject(model, "image", shown, chosen[0])
-    return [first, *(replace(first, label=label) for label in chosen[1:] if label is not None)]
+    first = make_subject(model, "image", shown, labels[0])
+    return [first, *(replace(first, label=label) for label in labels[1:])]
 
 
 def is_central(served: ServedModel) -> bool:

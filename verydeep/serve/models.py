@@ -104,8 +104,6 @@ class ServedModel:
 
     def __post_init__(self) -> None:
         self.version = model_key(self.model)
-        names = enumerate(self.model.classes)
-        self._by_title = {self.model.title(label): name for label, name in names}
 
     @property
     def scales(self) -> tuple[int, ...]:
@@ -133,17 +131,17 @@ class ServedModel:
         """
         tested = DecodedPictures(images, self.scales)
         if self.boxes:
-            return self._located(tested, min(top, MOST_BOXES))
+            return self._located(tested, self.boxes, min(top, MOST_BOXES))
         found = self.model.predict_tested(tested, self.how, top=top)
         return [
             ImageAnswer(
                 width=one.size[1],
                 height=one.size[0],
                 ranking=self._ranking(prediction.probabilities, top),
-                labels=self._names(prediction.labels),
+                labels=_listed(prediction.label_names),
                 abstained=prediction.abstained,
                 reason=prediction.reason,
-                class_set=self._names(prediction.class_set),
+                class_set=_listed(prediction.class_set_names),
                 coverage=self._coverage(prediction),
             )
             for one, prediction in zip(images, found, strict=True)
@@ -163,16 +161,25 @@ class ServedModel:
             threshold=None if limits is None else limits[label],
         )
 
-    def _located(self, tested: DecodedPictures, top: int) -> list[ImageAnswer]:
+    def answer_about(self, image: Decoded, label: int) -> ImageAnswer:
+        """Return the answer of a model with boxes about one class alone, likely or not."""
+        assert self.boxes is not None
+        (answer,) = self._located(DecodedPictures([image], self.scales), self.boxes, 1, label)
+        return answer
+
+    def _located(
+        self, tested: DecodedPictures, boxes: Boxes, top: int, label: int | None = None
+    ) -> list[ImageAnswer]:
         """Return answers with boxes, as ``verydeep predict --boxes`` gives them."""
         from verydeep.localization.detect import locate
 
-        assert self.boxes is not None
-        how = replace(self.boxes.how, top=min(top, len(self.model.classes)))
-        found = locate([self.model], self.boxes.nets, tested, how)
+        how = replace(boxes.how, top=min(top, len(self.model.classes)))
+        labels = None if label is None else dict.fromkeys(range(len(tested.pictures)), label)
+        found = locate([self.model], boxes.nets, tested, how, labels=labels)
         answers = []
         for index, one in enumerate(tested.pictures):
-            guesses = found[index].guesses
+            given = found[index].given
+            guesses = [given] if given else found[index].guesses
             names = self.model.classes
             answers.append(
                 ImageAnswer(
@@ -187,10 +194,6 @@ class ServedModel:
                 )
             )
         return answers
-
-    def _names(self, titles: Sequence[str] | None) -> list[str] | None:
-        """Return the names of classes by their titles; None without a list of them."""
-        return None if titles is None else [self._by_title.get(one, one) for one in titles]
 
     def titles_of(self, names: Sequence[str]) -> list[str]:
         """Return the display names of classes."""
@@ -248,6 +251,10 @@ class ServedModel:
             for library in ("matplotlib", "captum.attr"):  # take seconds
                 with contextlib.suppress(ImportError):
                     importlib.import_module(library)
+
+
+def _listed(names: Sequence[str] | None) -> list[str] | None:
+    return None if names is None else list(names)
 
 
 def load_models(

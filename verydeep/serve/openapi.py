@@ -68,7 +68,7 @@ _EXPLAIN = (
     _parameter("layer", "Convolution to explain; default: the last.", {"type": "string"}),
     _parameter(
         "top",
-        "Number of classes whose boxes are drawn.",
+        "Number of classes whose boxes are drawn, unless a class is named.",
         {"type": "integer", "minimum": 1, "maximum": 5, "default": 1},
     ),
 )

@@ -17,9 +17,11 @@ from verydeep.serve.decoding import Decoded, DecodePlan, Fault
 from verydeep.serve.metrics import Metrics
 from verydeep.serve.models import ServedModel
 from verydeep.serve.problems import Problem
+from verydeep.serve.room import Room
 from verydeep.serve.settings import Limits
 from verydeep.serve.uploads import Upload
 from verydeep.system.device import usable_cores
+from verydeep.system.memory import is_lack_of_memory
 
 State = Literal["loading", "ready", "stopping", "failed"]
 
@@ -52,6 +54,7 @@ class Service:
         self.admission = Admission(self.limits)
         self.metrics = Metrics(lambda: self.admission.images, lambda: self.state == "ready")
         count = min(MOST_DECODERS, usable_cores()) if decoders is None else decoders
+        self.room = Room(self.limits.decoded_bytes)
         self.decoders = Decoders(count, on_lost=self._lost)
         self.thread = ModelThread(self.limits.wait, self.limits.batch, self._batch_done)
 
@@ -146,12 +149,15 @@ class Service:
 
     async def answer(self, served: ServedModel, upload: Upload, top: int) -> ImageAnswer:
         """Return the answer for one image; one that cannot be read has a fault."""
-        with self.thread.arriving(served):
-            decoded = await self.decode(upload, served.plan)
-            if isinstance(decoded, Fault):
-                self.metrics.images.labels(served.name, "unreadable").inc()
-                return ImageAnswer(name=upload.name, fault=decoded.reason)
-            computed = self.thread.submit(served, decoded, top)
+        async with self.room.share(served.plan.most_bytes) as share:
+            with self.thread.arriving(served):
+                decoded = await self.decode(upload, served.plan)
+                if isinstance(decoded, Fault):
+                    self.metrics.images.labels(served.name, "unreadable").inc()
+                    return ImageAnswer(name=upload.name, fault=decoded.reason)
+                share.shrink(decoded.nbytes)
+                computed = self.thread.submit(served, decoded, top)
+                share.until(computed)
         answer = await asyncio.wrap_future(computed)
         self.metrics.images.labels(served.name, "answered").inc()
         ranking = answer.ranking[:top]
@@ -160,7 +166,7 @@ class Service:
         return answer.model_copy(update={"name": upload.name, "ranking": ranking, "boxes": boxes})
 
     async def decode(self, upload: Upload, plan: DecodePlan) -> Decoded | Fault:
-        """Decode an image in another process."""
+        """Decode an image in another process; there must be room for it."""
         plan = replace(plan, max_pixels=self.limits.max_pixels)
         if not upload.data:
             return Fault("the file is empty")
@@ -177,7 +183,7 @@ class Service:
 
 def fault_of_server(error: BaseException) -> Problem:
     """Return the refusal for an error that is not the client's."""
-    if isinstance(error, MachineError | MemoryError):
+    if isinstance(error, MachineError) or is_lack_of_memory(error):
         return Problem(503, "out-of-resources", "the server is short of resources", retry_after=5)
     if isinstance(error, VeryDeepError):
         return Problem(500, "model-failed", "the model cannot answer for this image")

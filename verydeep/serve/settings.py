@@ -30,6 +30,8 @@ class Limits:
         max_seconds: Seconds from the first byte of a request to its answer.
         queue: Images of all clients that may wait; beyond them, requests are answered with 429.
         queue_bytes: Bytes of all requests that may wait.
+        decoded_bytes: Bytes of decoded images that may wait for a model or be drawn on; other
+            images are decoded once there is room.
         wait: Milliseconds that an image may wait for others, to be computed in one batch.
         batch: Images of a batch.
 
@@ -43,6 +45,7 @@ class Limits:
     max_seconds: float = described(30.0, "seconds for a request, from its first byte to its answer")
     queue: int = described(256, "images of all clients that may wait; then requests get 429")
     queue_bytes: int = described(512 * MIB, "bytes of all requests that may wait")
+    decoded_bytes: int = described(512 * MIB, "bytes of decoded images that may wait for a model")
     wait: float = described(5.0, "milliseconds that an image may wait for a batch")
     batch: int = described(16, "images of a batch")
 
@@ -144,7 +147,7 @@ def read_token(file: str | Path | None, environment: Mapping[str, str]) -> str |
     else:
         where = str(file)
         try:
-            text = Path(file).expanduser().read_text("utf-8")
+            text = Path(file).expanduser().read_text("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not text"
             raise InputError(f"{where}: the token cannot be read ({reason})") from error

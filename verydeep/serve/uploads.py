@@ -21,6 +21,9 @@ from verydeep.serve.multipart import FormError, FormFiles, TooManyFiles
 from verydeep.serve.problems import Problem
 from verydeep.serve.settings import Limits
 
+STALLED_SECONDS = 10.0
+"""Seconds without a byte after which a request is given up."""
+
 LONGEST_NAME = 255
 """Maximum length of a file name in the answer."""
 
@@ -97,11 +100,27 @@ async def _parsed(request: Request, place: Place) -> list[Upload]:
 async def _bounded(request: Request, place: Place) -> AsyncGenerator[bytes, None]:
     """Yield the body, within the limits of this and of all requests."""
     limits = place.admission.limits
-    async for chunk in request.stream():
+    stream = request.stream()
+    while (chunk := await _next(stream)) is not None:
         place.add_bytes(len(chunk))
         if place.bytes > limits.max_bytes:
             raise too_many_bytes(limits)
         yield chunk
+
+
+async def _next(stream: AsyncGenerator[bytes, None]) -> bytes | None:
+    """Return the next bytes of a body; None at its end.
+
+    Raises:
+        Problem: None arrive.
+    """
+    try:
+        async with asyncio.timeout(STALLED_SECONDS):
+            return await anext(stream, None)
+    except TimeoutError:
+        raise Problem(
+            408, "too-slow", f"no byte of the request arrived within {STALLED_SECONDS:g} s"
+        ) from None
 
 
 async def _multipart(

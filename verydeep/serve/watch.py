@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from verydeep.data.images.image_files import picture_names
 from verydeep.data.images.regular_file import open_regular
@@ -22,6 +22,7 @@ from verydeep.serve.watch_table import SUFFIXES, Row, WatchTable, open_table
 from verydeep.system.csv_text import in_one_cell
 from verydeep.system.files import encodable
 from verydeep.system.locks import hold
+from verydeep.system.memory import is_lack_of_memory
 from verydeep.system.option_names import option
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ AT_ONCE = 8
 MOST_PAUSE = 30.0
 """Maximum seconds between two looks into the folder, and the pause after a fault."""
 
+TRIES = 3
+"""Failures of the model after which an image has a fault."""
+
 WRITTEN_EVERY = 10.0
 """Seconds after which a table that is written whole is written again."""
 
@@ -48,6 +52,7 @@ class Rest:
     Attributes:
         whole: A file is taken whose size and time have not changed for so long.
         broken: A file that cannot be read counts as such after so long; it may be half-written.
+            An image for which the model fails is tried again after so long.
         scan: Pause between two looks into the folder.
     """
 
@@ -106,6 +111,16 @@ class Watched:
             yield
 
 
+class _Failed(NamedTuple):
+    """Failures of an image's naming: their number without lacks of memory, and the last one's time.
+
+    The time is that of :func:`time.monotonic`.
+    """
+
+    tries: int
+    at: float
+
+
 class Watcher:
     """Names what lies in a folder by the first model of a service.
 
@@ -123,6 +138,7 @@ class Watcher:
         self.table: WatchTable = open_table(watched.out, columns_of(self.served))
         self.files = Files(watched.rest)
         self._complaint = ""
+        self._failed: dict[str, _Failed] = {}
 
     async def run(self) -> None:
         """Look into the folder again and again, until cancelled."""
@@ -143,7 +159,9 @@ class Watcher:
                 return 0  # such a look costs next to nothing
             ready = await asyncio.to_thread(self.files.ready, folder, self.table.names)
             looked = time.monotonic() - started
-            await self._name_all(ready)
+            # A file that is gone or has changed is not ready: its failures are forgotten.
+            self._failed = {name: self._failed[name] for name in ready if name in self._failed}
+            await self._name_all([name for name in ready if self._may_try(name)])
         except (OSError, VeryDeepError) as error:
             self._complain(str(error))
             return MOST_PAUSE
@@ -170,27 +188,47 @@ class Watcher:
         """Return the row of an image; None if it has to rest longer, or is gone."""
         before = self.files.state(name)
         try:
-            data = await asyncio.to_thread(self._read, name)
-        except FileNotFoundError:
+            answer = await self._answer(name)
+        except MachineError:
+            raise
+        except Exception as error:  # one image must not end the watch
+            answer = self._fails(name, error)
+        if answer is None:
             return None
-        except OSError as error:
-            answer = ImageAnswer(fault=error.strerror or "it cannot be read")
-        else:
-            answer = await self._answer(data)
         if answer.fault and not self.files.may_be_broken(name):
             return None
         if await asyncio.to_thread(self.files.has_changed, self.watched.folder, name, before):
             return None
         return row_of(encodable(name), answer, self.served)
 
-    async def _answer(self, data: bytes) -> ImageAnswer:
+    async def _answer(self, name: str) -> ImageAnswer | None:
+        """Return the answer for an image; None if it is gone."""
         try:
-            return await self.service.answer(self.served, Upload(None, data), RANKED)
-        except MachineError:
-            raise
-        except Exception as error:  # one image must not end the watch
+            data = await asyncio.to_thread(self._read, name)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            return ImageAnswer(fault=error.strerror or "it cannot be read")
+        return await self.service.answer(self.served, Upload(None, data), RANKED)
+
+    def _fails(self, name: str, error: Exception) -> ImageAnswer | None:
+        """Return the answer for an image whose naming has failed; None to try it again.
+
+        A row is for good, and the failure may pass: memory, above all, may be there again.
+        """
+        tries = self._failed[name].tries if name in self._failed else 0
+        if is_lack_of_memory(error):
+            self._complain("there is not enough memory to name an image; it is tried again")
+        else:
             self.service.log("".join(traceback.format_exception(error)))
-            return ImageAnswer(fault="the model cannot answer for it")
+            tries += 1
+        self._failed[name] = _Failed(tries, time.monotonic())
+        return ImageAnswer(fault="the model cannot answer for it") if tries >= TRIES else None
+
+    def _may_try(self, name: str) -> bool:
+        """Return whether naming an image has not failed just now."""
+        last = self._failed.get(name)
+        return last is None or time.monotonic() - last.at >= self.watched.rest.broken
 
     def _read(self, name: str) -> bytes:
         with open_regular(self.watched.folder / name) as file:

@@ -42,3 +42,15 @@ def dump_yaml(tree: Any) -> str:
         return text
     # PyYAML writes some of Unicode's line breaks unchanged, and folds them when reading.
     return yaml.safe_dump(tree, sort_keys=False)
+
+
+def one_value(value: str | int) -> str:
+    """Return a word or a number as YAML on one line, which is read as the same.
+
+    >>> parse_yaml(one_value("yes: 🐶")), parse_yaml(one_value(3))
+    ('yes: 🐶', 3)
+    """
+    if not isinstance(value, str):
+        return str(value)
+    # Unlike JSON's, its escapes of characters beyond the BMP are no surrogate pairs.
+    return yaml.safe_dump(value, default_style='"', width=float("inf")).removesuffix("\n")

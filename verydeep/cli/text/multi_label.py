@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from verydeep.cli.text.columns import Cells, align
+from verydeep.cli.text.results import mirrors_as_text
 from verydeep.evaluation.metrics import is_optimistic
 
 LISTED = 20
@@ -16,11 +17,10 @@ LISTED = 20
 def labels_as_text(result: Mapping[str, Any]) -> str:
     """Return the result of a multi-label test as text."""
     scales = ", ".join(str(scale) for scale in result["scales"])
-    mirror = "with" if result["flip"] else "without"
     fitted = result["thresholds_fitted_on"]
     rows = [
         ("net", " + ".join(result["models"])),
-        ("protocol", f"{result['protocol']}, Q = {scales}, {mirror} mirror images"),
+        ("protocol", f"{result['protocol']}, Q = {scales}, {mirrors_as_text(result)}"),
         ("views", f"{result['views']} of each image"),
         ("split", result["split"]),
         (

@@ -21,13 +21,18 @@ GLANCES = 12
 """Maximum number of views listed per stage of an explanation."""
 
 
+def mirrors_as_text(result: Mapping[str, Any]) -> str:
+    """Return whether the nets of a test had mirror images."""
+    some = {True: "with", False: "without", None: "some nets with"}[result["flip"]]
+    return f"{some} mirror images"
+
+
 def result_as_text(result: dict[str, Any]) -> str:
     """Return the result of a test as text."""
     scales = ", ".join(str(scale) for scale in result["scales"])
-    mirror = "with" if result["flip"] else "without"
     rows = [
         ("net", " + ".join(result["models"])),
-        ("protocol", f"{result['protocol']}, Q = {scales}, {mirror} mirror images"),
+        ("protocol", f"{result['protocol']}, Q = {scales}, {mirrors_as_text(result)}"),
         ("views", f"{result['views']} of each image"),
         ("split", result["split"]),
         ("images", f"{result['images']:,} counted, {len(result['unreadable'])} unreadable"),

@@ -7,6 +7,7 @@ from typing import Any
 from verydeep.data.builtin.named import DIGITS, MULTI_DIGITS
 from verydeep.data.dataset import Dataset
 from verydeep.errors import ModelError, RecipeError
+from verydeep.evaluation.protocol import OWN_SCALES
 from verydeep.models.weights.named import source_config
 from verydeep.recipe.recipe import Recipe
 from verydeep.run.training.auto import typical_side
@@ -88,7 +89,7 @@ def _sizes(recipe: Recipe, dataset: Dataset, source_size: int) -> dict[str, Any]
         low, high = size, size * 9 // 8
     if "train_scale" not in recipe.data.model_fields_set:
         taken["data__train_scale"] = [low, high]
-    if "scales" not in recipe.test.model_fields_set:
+    if "scales" not in recipe.test.model_fields_set and recipe.test.protocol not in OWN_SCALES:
         taken["test__scales"] = [low]
     return taken
 

@@ -263,6 +263,7 @@ def test_faults_of_a_training_are_messages(
         return fault(verydeep("train", data, "--out", run, *flags("training.epochs=1"), *more))
 
     assert "no such file or folder" in train(tmp_path / "nowhere", out)
+    assert not out.exists()
     assert "already contains a run" in train(pictures, trained_run)
     assert "no run to resume" in train(pictures, out, "--resume")
     assert "device 'gpu'" in train(pictures, out, "--device", "gpu")

@@ -57,6 +57,35 @@ def one_message(outcome: Outcome, code: int) -> str:
     return told[0]
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "~nobody-here/pets"],
+        ["check", "~nobody-here/pets"],
+        ["evaluate", "~nobody-here/run"],
+        ["predict", "~nobody-here/run", "picture.png"],
+        ["explain", "~nobody-here/run", "picture.png", "--out", "maps"],
+        ["report", "~nobody-here/run"],
+        ["runs", "~nobody-here"],
+        ["export", "~nobody-here/run", "--out", "net.onnx"],
+        ["import", "~nobody-here/vgg16.pth", "--out", "vgg16"],
+        ["serve", "~nobody-here/run"],
+        ["reproduce", "~nobody-here/pets", "--out", "study", "--plan"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_home_folder_of_nobody_is_a_missing_one(
+    arguments: list[str], tmp_path: Path, verydeep: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = verydeep(*arguments)
+    assert outcome.code == 2
+    assert "Traceback" not in outcome.err
+    assert "~nobody-here" in outcome.err
+    assert "no such f" in outcome.err
+    assert not list(tmp_path.iterdir())
+
+
 # ---- killed workers ----
 
 

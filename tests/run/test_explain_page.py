@@ -400,6 +400,21 @@ def test_classes_are_found_by_name_and_by_title(model: Path) -> None:
         find_class(loaded, "n04")
 
 
+def test_a_title_of_two_classes_is_no_choice_between_them() -> None:
+    cranes = Classifier(
+        net=vgg("A", 3, input_size=32, width=0.125, hidden=10).eval(),
+        classes=("n01", "n02", "crane"),
+        titles={"n01": "crane", "n02": "crane", "crane": "bird"},
+        preprocessing=Preprocessing((120.0, 110.0, 100.0)),
+        train_scale=(32, 32),
+        test_scales=(32,),
+    )
+    assert find_class(cranes, "crane") == 2  # a name, which goes before titles
+    cranes = replace(cranes, classes=("n01", "n02", "n03"), titles={"n01": "crane", "n02": "crane"})
+    with pytest.raises(InputError, match=r"2 classes are called 'crane'; .* of one: n01, n02$"):
+        find_class(cranes, "crane")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -17,6 +17,7 @@ from verydeep.errors import InputError
 from verydeep.system.files import (
     from_anywhere,
     lies_within,
+    made_folder,
     make_folder,
     usual_mode,
     write_atomically,
@@ -149,6 +150,34 @@ def test_a_folder_is_made_and_left_empty(tmp_path: Path) -> None:
     for _ in range(2):
         make_folder(tmp_path / "a" / "b")
     assert not list((tmp_path / "a" / "b").iterdir())
+
+
+@pytest.mark.parametrize("written", [(), ("a/file",), ("a/b/file",)])
+def test_after_a_failure_no_empty_folders_that_were_made_are_left(
+    tmp_path: Path, written: tuple[str, ...]
+) -> None:
+    (tmp_path / "old").mkdir()
+    root = tmp_path / "old" / "new"
+
+    def fail() -> None:
+        for name in written:
+            (root / name).touch()
+        raise KeyError
+
+    with pytest.raises(KeyError), made_folder(root / "a" / "b"):
+        fail()
+    assert [root / name for name in written] == [path for path in root.rglob("*") if path.is_file()]
+    assert root.exists() == bool(written)
+    assert (root / "a" / "b").exists() == (written == ("a/b/file",))
+    assert (tmp_path / "old").is_dir()
+
+
+def test_a_folder_that_was_there_stays_after_a_failure(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), made_folder(tmp_path):
+        raise KeyError
+    with made_folder(tmp_path / "kept"):
+        pass
+    assert (tmp_path / "kept").is_dir()
 
 
 @pytest.mark.parametrize("below", [".", "x"])

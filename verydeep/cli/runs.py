@@ -9,6 +9,7 @@ import typer
 
 from verydeep.cli.options import Json
 from verydeep.cli.output import print_result
+from verydeep.system.files import expanded
 
 RUNS_EXAMPLES = "Examples:  verydeep runs   |   verydeep runs studies --json"
 
@@ -25,6 +26,6 @@ def runs(
     from verydeep.cli.text.runs import runs_as_text
     from verydeep.training.run_list import list_runs
 
-    found = list_runs(folder.expanduser())
+    found = list_runs(expanded(folder))
     text = runs_as_text(found) if found else f"{folder}: no runs"
     print_result({"runs": [one.to_dict() for one in found]}, text, as_json)

@@ -180,12 +180,20 @@ def find_class(model: Classifier, name: str) -> int:
     """Return the index of a class by its name or title.
 
     Raises:
-        InputError: The model has no such class.
+        InputError: The model has no such class, or several with this title.
     """
-    titles = [model.title(label) for label in range(len(model.classes))]
-    for names in (list(model.classes), titles):
-        if name in names:
-            return names.index(name)
+    names = list(model.classes)
+    if name in names:
+        return names.index(name)
+    titles = [model.title(label) for label in range(len(names))]
+    named = [label for label, title in enumerate(titles) if title == name]
+    if len(named) > 1:
+        raise InputError(
+            f"{len(named)} classes are called {name!r}; give the name of one: "
+            f"{', '.join(names[label] for label in named)}"
+        )
+    if named:
+        return named[0]
     known = ", ".join(titles[:NAMED]) + (", …" if len(titles) > NAMED else "")
     raise InputError(
         f"the model knows no class {name!r}; it knows {known}"

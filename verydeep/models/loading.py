@@ -10,6 +10,7 @@ from verydeep.models.exported.reading import SUFFIXES, is_exported, read_metadat
 from verydeep.models.folder import TaskName, read_config, wrong_task
 from verydeep.models.path import find_model, is_other_torchvision, is_weights
 from verydeep.nets.registry import family_of
+from verydeep.system.files import expanded
 from verydeep.system.settings import Compute
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ def is_multi_label(model: str | Path) -> bool:
     A folder that holds no model does not; loading it says what is wrong.
     """
     if names_exported(model):
-        return read_metadata(Path(model).expanduser()).multi_label
-    if is_weights(model) or not Path(model).expanduser().is_dir():
+        return read_metadata(expanded(model)).multi_label
+    if is_weights(model) or not expanded(model).is_dir():
         return False
     try:
         return read_task(model) == "multi-label"
@@ -90,8 +91,8 @@ def check_kind(loaded: AnyClassifier, name: object, multi_label: bool | None) ->
 def takes_crops_only(model: str) -> bool:
     """Return whether a model has no dense form, as far as its files say without being loaded."""
     if names_exported(model):
-        return not read_metadata(Path(model).expanduser()).dense
-    if is_weights(model) or not Path(model).expanduser().is_dir():
+        return not read_metadata(expanded(model)).dense
+    if is_weights(model) or not expanded(model).is_dir():
         return False
     return not family_of(read_config(find_model(model)).net.name).any_size
 
@@ -105,6 +106,6 @@ def names_exported(model: object) -> bool:
         return True
     if not isinstance(model, str | Path):
         return False
-    path = Path(model).expanduser()
+    path = expanded(model)
     kind = SUFFIXES.get(path.suffix.lower(), "onnx")
     return kind != "onnx" and path.is_file()

@@ -12,6 +12,7 @@ from typing import Literal
 from verydeep.errors import ModelError, did_you_mean
 from verydeep.models.file_names import CONFIG, INT8
 from verydeep.models.hub.name import is_hub_name
+from verydeep.system.files import expanded
 from verydeep.system.progress import choose_progress
 
 TORCHVISION = "torchvision/"
@@ -45,7 +46,7 @@ def names_weights(model: object) -> bool:
 
 def is_weights(model: object) -> bool:
     """Return whether a value names published weights, or a file, which may hold some."""
-    is_file = isinstance(model, str | Path) and Path(model).expanduser().is_file()
+    is_file = isinstance(model, str | Path) and expanded(model).is_file()
     return is_file or names_weights(model)
 
 
@@ -93,7 +94,7 @@ def find_model(folder: str | Path) -> Path:
         from verydeep.models.hub.fetch import fetch_model  # rarely used
 
         return fetch_model(folder, choose_progress(None))
-    path = Path(folder).expanduser()
+    path = expanded(folder)
     if names_weights(str(folder)):
         raise ModelError(
             f"{folder}: a name of published weights, but a model or run folder is needed here; "
@@ -154,7 +155,7 @@ def check_run(folder: Path) -> None:
     Raises:
         ModelError: The folder does not exist or is not a run.
     """
-    path = folder.expanduser()
+    path = expanded(folder)
     if not path.is_dir():
         raise ModelError(f"{path}: no such folder; give a run folder")
     if not (path / "recipe.yaml").is_file():

@@ -15,6 +15,7 @@ from verydeep.data.read import Data, DataSource, read_dataset
 from verydeep.errors import DataError, InputError, printable
 from verydeep.inspection.top_activations import Channel, Patches, strongest_patches
 from verydeep.models.classifier import Classifier
+from verydeep.system.files import expanded
 from verydeep.system.option_names import in_program, option
 from verydeep.system.progress import Progress
 from verydeep.visualization.inspection.section import Section
@@ -86,7 +87,7 @@ def search_channels(
 def _sources(
     among: Data, seed: int, progress: Progress | None
 ) -> tuple[Path, Sequence[ImageSource]]:
-    folder = Path(among).expanduser() if isinstance(among, str | Path) else None
+    folder = expanded(among) if isinstance(among, str | Path) else None
     if folder and folder.is_dir() and has_pictures(folder):
         return folder, [path for path in list_pictures(folder, progress) if isinstance(path, Path)]
     dataset = read_dataset(among, seed=seed, draw=False, stream=False, progress=progress)

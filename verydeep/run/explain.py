@@ -26,7 +26,7 @@ from verydeep.run.channel_search import ChannelMatches, channel_in, search_chann
 from verydeep.run.explain_result import ExplainResult
 from verydeep.run.explain_sections import SectionMaker
 from verydeep.system.engine_names import TORCH
-from verydeep.system.files import lies_within
+from verydeep.system.files import expanded, lies_within
 from verydeep.system.locks import hold
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
@@ -105,7 +105,7 @@ def explain(
     progress, compute, folder = (
         choose_progress(progress),
         replace(Compute.of(compute), engine=TORCH),
-        Path(out).expanduser(),
+        expanded(out),
     )
     layers, only, boxes = tuple(layers), tuple(only), tuple(boxes)
     named = tuple(dict.fromkeys(map(channel_in, channels)))
@@ -194,7 +194,7 @@ def _check_target(out: Path, given: Sequence[Picture]) -> None:
     This excludes given folders with everything below them, and the parent folders of given files.
     """
     for one in given:
-        path = Path(one).expanduser() if isinstance(one, str | Path) else None
+        path = expanded(one) if isinstance(one, str | Path) else None
         if path and path.is_dir() and lies_within(out, path):
             raise InputError(
                 f"{out} lies within the images of {path}: choose another {option('out')}"

@@ -37,6 +37,7 @@ from verydeep.run.testing.overlap import run_of
 from verydeep.system.files import (
     TEMPORARY,
     check_writable,
+    expanded,
     explained_write_errors,
     move_into_place,
     write_text,
@@ -145,7 +146,7 @@ def export(
             cannot be written.
         MissingExtra: A library is not installed.
     """
-    path, progress = Path(out).expanduser(), choose_progress(progress)
+    path, progress = expanded(out), choose_progress(progress)
     target = check_target(to, path)
     page = PageOptions(int8, runtime)
     bound = _checked_bound(target, page, bound)

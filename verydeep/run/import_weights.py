@@ -14,6 +14,7 @@ from verydeep.models.folder import read_config
 from verydeep.models.weights.imported import Imported
 from verydeep.models.weights.named import import_source
 from verydeep.models.weights.verify import Comparison, compare_with_source
+from verydeep.system.files import expanded
 from verydeep.system.option_names import option
 from verydeep.system.progress import ProgressWish, choose_progress
 from verydeep.system.settings import Compute
@@ -99,7 +100,7 @@ def import_weights(
         InputError: A setting makes no sense, or ``out`` holds something else.
     """
     if out is not None:
-        out = _checked_target(Path(out).expanduser())
+        out = _checked_target(expanded(out))
     progress = choose_progress(progress)
     said = {"channels": channels, "mean": mean, "std": std, "resize": resize}
     imported = import_source(source, said, classes=classes, progress=progress)

@@ -28,7 +28,7 @@ from verydeep.models.classifier import Classifier, name_of
 from verydeep.run.features import features_of
 from verydeep.run.testing.bench import load_model
 from verydeep.run.testing.overlap import run_of, seen_by
-from verydeep.system.files import encodable, make_output_folder
+from verydeep.system.files import encodable, expanded, make_output_folder
 from verydeep.system.locks import hold
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
@@ -184,7 +184,7 @@ def _by_model(
     pool: _Pool, model: str | Path | Classifier, compute: Compute, progress: Progress
 ) -> _Answers:
     if isinstance(model, str | Path) and is_cross_validation(model):
-        return _held_out(pool, Path(model).expanduser())
+        return _held_out(pool, expanded(model))
     run = run_of(model)
     seen = None if run is None else seen_by(run, pool.samples, pool.dataset.root)
     if seen is None:
@@ -298,7 +298,7 @@ def _features(
 ) -> Features:
     if isinstance(given, Features):
         return given
-    path = None if isinstance(given, Classifier) else Path(given).expanduser()
+    path = None if isinstance(given, Classifier) else expanded(given)
     if path is not None and path.suffix in STORED and path.is_file():
         return read_features(path)
     whole = replace(pool.dataset, splits={"all": pool.samples})

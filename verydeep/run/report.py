@@ -12,6 +12,7 @@ from verydeep.run.picture_finder import PictureFinder
 from verydeep.run.training.folds_report import write_folds_report
 from verydeep.run.training.tasks.of_recipe import task_of
 from verydeep.system.device import choose_machine
+from verydeep.system.files import expanded
 from verydeep.system.locks import hold
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
@@ -40,7 +41,7 @@ def report(run: str | Path, *, test: bool = False, progress: ProgressWish = None
         InputError: The model or the data cannot be used for the test.
     """
     progress = choose_progress(progress)
-    folder = RunFolder(Path(run).expanduser())
+    folder = RunFolder(expanded(run))
     if is_cross_validation(folder.path):
         return _of_folds(folder.path, test=test)
     if test:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from verydeep.errors import InputError
+from verydeep.system.files import expanded
 from verydeep.system.option_names import in_program, option
 from verydeep.system.settings import described
 
@@ -147,7 +148,7 @@ def read_token(file: str | Path | None, environment: Mapping[str, str]) -> str |
     else:
         where = str(file)
         try:
-            text = Path(file).expanduser().read_text("utf-8-sig")
+            text = expanded(file).read_text("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not text"
             raise InputError(f"{where}: the token cannot be read ({reason})") from error
@@ -204,7 +205,7 @@ def _name_of(model: str) -> str:
     >>> _name_of("runs/pets/model"), _name_of("hf:someone/pets"), _name_of("torchvision/vgg16:V1")
     ('pets', 'pets', 'vgg16-V1')
     """
-    path = Path(model).expanduser()
+    path = expanded(model)
     if path.exists():
         path = path.resolve()
         if path.is_file():

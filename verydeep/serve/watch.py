@@ -20,7 +20,7 @@ from verydeep.serve.answers import ImageAnswer
 from verydeep.serve.uploads import Upload
 from verydeep.serve.watch_table import SUFFIXES, Row, WatchTable, open_table
 from verydeep.system.csv_text import in_one_cell
-from verydeep.system.files import encodable
+from verydeep.system.files import encodable, expanded
 from verydeep.system.locks import hold
 from verydeep.system.memory import is_lack_of_memory
 from verydeep.system.option_names import option
@@ -86,7 +86,7 @@ class Watched:
             return None
         if watch is None or out is None:
             raise InputError(f"{option('watch')} and {option('out')} belong together: give both")
-        folder, table = Path(watch).expanduser(), Path(out).expanduser()
+        folder, table = expanded(watch), expanded(out)
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder to watch; make it first")
         if table.suffix.lower() not in SUFFIXES:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from verydeep.errors import ModelError
 from verydeep.study.conditions import Condition, Kind, Measure, Need, kind_of
-from verydeep.system.files import write_json
+from verydeep.system.files import expanded, write_json
 
 __all__ = ["Condition", "Measure", "Outcome", "Results", "TrainingRecord", "load_results"]
 
@@ -218,7 +218,7 @@ def load_results(folder: str | Path) -> Results:
     Raises:
         ModelError: The folder is no study, or a file of it is damaged.
     """
-    root = Path(folder).expanduser()
+    root = expanded(folder)
     if not (root / "study.json").is_file():
         raise ModelError(f"{root}: not a study (no study.json)")
     names = {kind: _names(root / NAMES[kind]) for kind in NAMES}

@@ -151,6 +151,23 @@ def make_folder(path: Path) -> None:
             file.write(b"room")
 
 
+@contextlib.contextmanager
+def made_folder(path: Path) -> Iterator[None]:
+    """Make a folder as :func:`make_folder` does; after a failure before its first file, remove it.
+
+    Folders above it that were made for it are removed, too.
+    """
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        make_folder(path)
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # the first one with a file in it ends this
+            for folder in missing:
+                folder.rmdir()
+        raise
+
+
 def make_output_folder(path: Path, data: Path) -> Path:
     """Make and return a folder for output, which must be outside of the data.
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from verydeep.system.files import expanded
+
 FOLDS = "folds.json"
 """File with what all folds have in common; it marks the folder of a cross-validation."""
 
@@ -15,7 +17,7 @@ SUMMARY = "cross_validation.json"
 
 def is_cross_validation(folder: str | Path) -> bool:
     """Return whether a folder is that of a cross-validation, finished or not."""
-    return (Path(folder).expanduser() / FOLDS).is_file()
+    return (expanded(folder) / FOLDS).is_file()
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from verydeep.errors import ModelError
 from verydeep.recipe.recipe import Recipe, load_recipe
 from verydeep.system.files import (
     clear_temporaries,
-    make_folder,
+    made_folder,
     write_json,
     write_json_lines,
     write_text,
@@ -82,7 +82,8 @@ class RunFolder:
     def opened(self, *, resume: bool) -> Iterator[None]:
         """Lock the folder for a new run, or for one to resume.
 
-        Remains of killed writes are removed.
+        Remains of killed writes are removed. A run that fails before it has written anything
+        leaves no folders behind.
 
         Raises:
             FolderInUse: Another process is training there.
@@ -91,8 +92,7 @@ class RunFolder:
         """
         if not self.path.is_dir():
             self._check(resume=resume)
-        make_folder(self.path)
-        with hold(self.path):
+        with made_folder(self.path), hold(self.path):
             self._check(resume=resume)
             if resume:
                 self._clear()

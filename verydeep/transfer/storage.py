@@ -24,7 +24,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from verydeep.errors import DataError, InputError, MissingExtra
-from verydeep.system.files import write_atomically
+from verydeep.system.files import expanded, write_atomically
 from verydeep.transfer.extract import FeaturePart
 from verydeep.transfer.features import FORMAT, LABELS_FORMAT, About, Features
 
@@ -81,7 +81,7 @@ def read_features(path: str | Path) -> Features:
         DataError: The file does not exist or is invalid.
         MissingExtra: It is a Parquet file, and pyarrow is not installed.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file; verydeep features writes one")
     if path.suffix.lower() not in ENDINGS:

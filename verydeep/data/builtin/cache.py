@@ -7,8 +7,10 @@ from pathlib import Path
 
 import platformdirs
 
+from verydeep.system.files import expanded
+
 
 def cache_folder() -> Path:
     """Return the folder in ``VERYDEEP_CACHE``, else the user's cache folder."""
     chosen = os.environ.get("VERYDEEP_CACHE")
-    return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("verydeep")
+    return expanded(chosen) if chosen else platformdirs.user_cache_path("verydeep")

@@ -23,6 +23,7 @@ from verydeep.models.exported.reading import SUFFIXES, read_metadata
 from verydeep.models.exported.session import Outputs, Session, open_session
 from verydeep.models.predictor import Predictor
 from verydeep.system.engine_names import AUTO
+from verydeep.system.files import expanded
 from verydeep.system.settings import Compute
 
 RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino", "torch": "torch"}
@@ -188,7 +189,7 @@ def load_exported(path: str | Path, compute: Compute | str | None = None) -> Exp
         ModelError: The file is not one of this package's exports, or is damaged.
         InputError: Another device, precision or engine is wanted.
     """
-    wish, where = Compute.of(compute), Path(path).expanduser()
+    wish, where = Compute.of(compute), expanded(path)
     found = ExportedClassifier(where, read_metadata(where))
     can = {
         "device": (None, "cpu"),

@@ -12,6 +12,7 @@ from pathlib import Path
 from verydeep.errors import ModelError, printable
 from verydeep.models.exported.metadata import KEY, Metadata
 from verydeep.models.weights.formats.protobuf_wire import WireError, map_file, outline
+from verydeep.system.files import expanded
 
 SUFFIXES = {".onnx": "onnx", ".xml": "openvino", ".pt2": "torch"}
 """Targets by the ends of file names."""
@@ -33,7 +34,7 @@ def is_exported(model: object) -> bool:
     """
     if not isinstance(model, str | Path):
         return False
-    path = Path(model).expanduser()
+    path = expanded(model)
     return path.suffix.lower() in SUFFIXES and path.is_file() and _text_in(path) is not None
 
 

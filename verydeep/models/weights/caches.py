@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from verydeep.data.builtin.cache import cache_folder
 from verydeep.models.weights.published import Published
+from verydeep.system.files import expanded
 
 _HUB = re.compile(r"/(?P<owner>[^/]+)/(?P<repository>[^/]+)/resolve/[^/]+/(?P<file>.+)")
 
@@ -77,4 +78,4 @@ def _user_cache() -> Path:
 
 def _folder(variable: str, default: Path) -> Path:
     chosen = os.environ.get(variable)
-    return Path(chosen).expanduser() if chosen else default
+    return expanded(chosen) if chosen else default

@@ -19,6 +19,7 @@ from verydeep.models.weights.published import Published, find_published, publish
 from verydeep.models.weights.source import Fact
 from verydeep.nets.norm import norm_name
 from verydeep.nets.registry import HIDDEN, family_of
+from verydeep.system.files import expanded
 from verydeep.system.progress import Progress
 
 TORCHVISION_FEATURES = "torchvision/vgg16-features"
@@ -50,7 +51,7 @@ def import_source(
     """
     name, file = split_name(source)
     if name is None:
-        path = Path(source).expanduser()
+        path = expanded(source)
         same = published_like(path.name)
         return import_file(path, said, classes=classes, known=facts_of(same) if same else None)
     known = find_published(name)
@@ -78,13 +79,13 @@ def split_name(source: str | Path) -> tuple[str | None, Path | None]:
     check_vgg(name)
     if name.startswith(TORCHVISION) and rest in _MEMBERS and not Path(rest or ".").is_file():
         return name + _MEMBERS[rest], None
-    if rest and not Path(rest).expanduser().is_file():
+    if rest and not expanded(rest).is_file():
         members = [member for member in _MEMBERS if member]
         raise ModelError(
             f"{source}: {rest} is no file, and no weights of that name are published"
             f"{did_you_mean(rest, members)}"
         )
-    return name, Path(rest).expanduser() if rest else None
+    return name, expanded(rest) if rest else None
 
 
 def facts_of(known: Published) -> Mapping[str, Fact]:
@@ -122,7 +123,7 @@ def source_config(source: str | Path) -> ModelConfig:
         return _config_of(find_published(name))
     if not is_weights(source):
         return read_config(find_model(source))
-    facts = (file or Path(source)).expanduser().stat()
+    facts = expanded(file or source).stat()
     return _config_of_file(str(source), facts.st_mtime_ns, facts.st_size)
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from verydeep.errors import ModelError, did_you_mean
 from verydeep.models.path import TORCHVISION
+from verydeep.system.files import expanded
 
 IMAGENET = 1000
 """Number of ImageNet classes; a file with as many outputs is taken to have these classes."""
@@ -114,7 +115,7 @@ def find_weights(text: str, *, default: bool = False) -> TorchvisionWeights:
         return TorchvisionWeights(name, "DEFAULT", published.DEFAULT, None)
     if source in published.__members__ and not Path(source).exists():
         return TorchvisionWeights(name, source, published[source], None)
-    file = Path(source).expanduser() if source else None
+    file = expanded(source) if source else None
     # Recognize a published file by its name.
     same = (w for w in published if file and Path(w.url).name == file.name)
     return TorchvisionWeights(name, source, next(same, None), file)

@@ -9,7 +9,7 @@ from verydeep.run.bulk.bulk import run_bulk
 from verydeep.run.bulk.result import BulkResult
 from verydeep.run.bulk.settings import PART_SIZE, Cluster
 from verydeep.run.bulk.vectors import FeaturesWork
-from verydeep.system.files import from_anywhere
+from verydeep.system.files import expanded, from_anywhere
 from verydeep.system.progress import ProgressWish, choose_progress
 from verydeep.system.settings import Compute
 from verydeep.transfer.descriptor import Descriptor
@@ -58,7 +58,7 @@ def bulk_features(
     return run_bulk(
         FeaturesWork(name, place, Compute.of(compute), descriptor or Descriptor()),
         source,
-        Path(out).expanduser(),
+        expanded(out),
         column=column,
         part_size=part_size,
         cluster=cluster or Cluster(),

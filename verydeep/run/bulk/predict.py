@@ -10,7 +10,7 @@ from verydeep.run.bulk.bulk import run_bulk
 from verydeep.run.bulk.predictions import PredictWork
 from verydeep.run.bulk.result import BulkResult
 from verydeep.run.bulk.settings import PART_SIZE, Cluster, check_count
-from verydeep.system.files import from_anywhere
+from verydeep.system.files import expanded, from_anywhere
 from verydeep.system.progress import ProgressWish, choose_progress
 from verydeep.system.settings import Compute
 
@@ -72,7 +72,7 @@ def bulk_predict(
     return run_bulk(
         PredictWork(name, place, Compute.of(compute), top, scales, flip),
         source,
-        Path(out).expanduser(),
+        expanded(out),
         column=column,
         part_size=part_size,
         cluster=cluster or Cluster(),

@@ -17,7 +17,7 @@ from verydeep.study.claims import claims as claims_of
 from verydeep.study.conditions import INITIALISATIONS, Initialisation
 from verydeep.study.plan import Part, make_plan
 from verydeep.study.recipes import read_settings
-from verydeep.system.files import from_anywhere
+from verydeep.system.files import expanded, from_anywhere
 from verydeep.system.option_names import option, placeholder
 from verydeep.system.settings import Compute
 
@@ -88,11 +88,11 @@ class Wish:
             # Workers have other working directories.
             data = from_anywhere(data)
             others["transfer_data"] = from_anywhere(others.get("transfer_data"))
-            out = Path(out).expanduser().absolute()
+            out = expanded(out).absolute()
         way = _initialisation(initialise)
         return cls(
             data=data,
-            out=Path(out).expanduser(),
+            out=expanded(out),
             groups=groups,
             claims=claims_of(groups, way),
             budget=budget_of(budget),

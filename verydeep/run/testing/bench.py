@@ -20,7 +20,7 @@ from verydeep.models.path import is_torchvision
 from verydeep.nets.dimensions import INPUT_WORDS
 from verydeep.run.data_record import is_own, recorded_dataset
 from verydeep.run.testing.overlap import Overlap, find_overlap, run_of
-from verydeep.system.files import check_writable
+from verydeep.system.files import check_writable, expanded
 from verydeep.system.group.distributed import is_first
 from verydeep.system.locks import hold
 from verydeep.system.one_or_many import one_or_many
@@ -192,7 +192,7 @@ def output_folder(out: str | Path | None) -> Iterator[Path | None]:
     if out is None or not is_first():
         yield None
         return
-    folder = Path(out).expanduser()
+    folder = expanded(out)
     check_writable(folder)
     with hold(folder):
         yield folder

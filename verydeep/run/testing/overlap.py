@@ -22,6 +22,7 @@ from verydeep.errors import DataError, plural
 from verydeep.models.file_names import CONFIG
 from verydeep.models.folder import read_config
 from verydeep.models.path import find_model
+from verydeep.system.files import expanded
 from verydeep.system.progress import Progress
 from verydeep.training.run_folder import PICTURES, RunFolder
 
@@ -43,7 +44,7 @@ def run_of(model: object) -> RunFolder | None:
     """Return the run of a model or run folder; None if there is none."""
     if not isinstance(model, str | Path):
         return None
-    path = Path(model).expanduser()
+    path = expanded(model)
     found = (folder for folder in (path, path.parent) if (folder / "data.json").is_file())
     folder = next(found, None)
     return None if folder is None else RunFolder(folder)

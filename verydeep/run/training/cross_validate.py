@@ -22,7 +22,7 @@ from verydeep.run.training.default_out import default_out
 from verydeep.run.training.folds_report import write_page_of
 from verydeep.run.training.train import changes_of, settings_of, train
 from verydeep.system.csv_text import write_csv
-from verydeep.system.files import make_folder, write_json
+from verydeep.system.files import expanded, make_folder, write_json
 from verydeep.system.group.membership import membership
 from verydeep.system.locks import NAME as LOCK
 from verydeep.system.locks import hold
@@ -181,7 +181,7 @@ def _folder(source: DataSource, out: str | Path | None, resume: bool, progress: 
     Raises:
         ModelError: A new one would overwrite something, or there is none to resume.
     """
-    folder = Path(out).expanduser() if out is not None else default_out(source.name, resume=resume)
+    folder = expanded(out) if out is not None else default_out(source.name, resume=resume)
     if out is None:
         progress.log(f"run {folder}")
     inside = [path.name for path in folder.iterdir()] if folder.is_dir() else []

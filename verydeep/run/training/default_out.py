@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from verydeep.errors import ModelError
+from verydeep.system.files import expanded
 from verydeep.system.option_names import option, placeholder
 
 RUNS = Path("runs")
@@ -44,7 +45,7 @@ def run_name(data: str | Path) -> str:
     ('Pets', 'pets', 't')
     """
     text = re.sub(r"\?.*|[{*\[].*", "", str(data)) if "://" in str(data) else str(data)
-    text = str(Path(text).expanduser().resolve()) if text in (".", "..") else text
+    text = str(expanded(text).resolve()) if text in (".", "..") else text
     last = re.split(r"[/\\:]", text.rstrip("/\\"))[-1]
     stem = re.sub(r"\.(csv|tsv|jsonl?|parquet|tar|ya?ml|txt)$", "", last)
     stem = re.sub(r"[{*\[].*", "", stem)

@@ -22,7 +22,7 @@ from verydeep.run.ray_session import check_installed, ray_session
 from verydeep.run.training.default_out import default_out
 from verydeep.run.training.result import TrainResult
 from verydeep.run.training.train import changes_of, settings_of, train
-from verydeep.system.files import from_anywhere, make_folder
+from verydeep.system.files import expanded, from_anywhere, make_folder
 from verydeep.system.group.distributed import joined
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
@@ -85,7 +85,7 @@ def ray_train(
         MachineError: More workers were lost than are replaced.
     """
     check_installed(_WHAT)
-    folder = Path(out or default_out(DataSource(data).name, resume=resume)).expanduser().absolute()
+    folder = expanded(out or default_out(DataSource(data).name, resume=resume)).absolute()
     run = RunFolder(folder)
     with run.opened(resume=resume):
         pass  # refused here, before any worker starts
@@ -100,7 +100,7 @@ def ray_train(
     ):
         metrics = _fit(job, workers, gpus, cpus_per_worker, retries)
     shutil.rmtree(folder / _RAYS_FILES, ignore_errors=True)
-    return TrainResult(Path(out).expanduser() if out else folder, metrics)
+    return TrainResult(expanded(out) if out else folder, metrics)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from verydeep.run.training.one_net import train_net
 from verydeep.run.training.result import TrainResult
 from verydeep.run.training.resume_settings import extend
 from verydeep.system.device import choose_machine
+from verydeep.system.files import expanded
 from verydeep.system.group.distributed import Group, joined
 from verydeep.system.group.launch import in_processes
 from verydeep.system.group.watch import GroupWatch
@@ -207,7 +208,7 @@ def _with_way_on(error: MachineError, run: RunFolder | None) -> MachineError:
 
 def _run_path(data: Data, out: str | Path | None, job: _Job, *, resume: bool) -> Path:
     if out is not None:
-        return Path(out).expanduser()
+        return expanded(out)
     path = default_out(DataSource(data).name, resume=resume) if job.group.first else Path()
     path = job.group.broadcast(path)
     job.progress.log(f"run {path}")

@@ -13,7 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from verydeep.errors import InputError, MissingExtra, ModelError
 from verydeep.inspection.subject import Subject
-from verydeep.system.files import write_atomically, write_json, write_text
+from verydeep.system.files import expanded, write_atomically, write_json, write_text
 from verydeep.system.locks import hold
 from verydeep.system.pages import render
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
@@ -70,7 +70,7 @@ def write_figures(
     progress = choose_progress(progress)
     names = tuple(only)
     wanted: Sequence[AnyFigure] = chosen_of_photograph(names) if subject else chosen(names)
-    folder = Path(out).expanduser()
+    folder = expanded(out)
     with hold(folder):
         return _write(folder, wanted, names, subject, dark=dark, progress=progress)
 

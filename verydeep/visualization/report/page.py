@@ -16,7 +16,7 @@ from verydeep.evaluation.multi_label import MultiLabelResult
 from verydeep.evaluation.predictions_log import Record
 from verydeep.evaluation.result import EvaluationResult
 from verydeep.localization.verdict import verdict
-from verydeep.system.files import write_text
+from verydeep.system.files import expanded, write_text
 from verydeep.system.pages import render
 from verydeep.visualization.report.abstention import abstention
 from verydeep.visualization.report.boxes import (
@@ -60,7 +60,7 @@ def write_report(run: str | Path, find: Find) -> Path:
     Raises:
         ModelError: It is not a run folder, a file is damaged, or no epoch has finished.
     """
-    folder = Path(run).expanduser()
+    folder = expanded(run)
     if not (folder / "recipe.yaml").is_file():
         raise ModelError(f"{folder}: not a run folder")
     history = _json_lines(folder / "log.jsonl")

@@ -27,7 +27,7 @@ from verydeep.study.wording import (
     trained_title,
 )
 from verydeep.system.durations import in_words
-from verydeep.system.files import write_json, write_text
+from verydeep.system.files import expanded, write_json, write_text
 from verydeep.system.pages import render
 from verydeep.visualization.report.provenance import command_line, made
 from verydeep.visualization.study.cost import progress_of
@@ -58,7 +58,7 @@ def write_page(results: Results, out: str | Path) -> Path:
         InputError: The folder is not writable.
         DiskError: The disk is full or failing.
     """
-    folder = Path(out).expanduser()
+    folder = expanded(out)
     verdicts, tables = judge(results), study_tables(results)
     write_json(folder / "verdicts.json", verdict_records(verdicts))
     write_text(folder / "verdicts.csv", claims_csv(verdicts))

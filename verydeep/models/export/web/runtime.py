@@ -17,7 +17,7 @@ from pathlib import Path
 
 from verydeep.data.builtin.cache import cache_folder
 from verydeep.errors import InputError
-from verydeep.system.files import write_atomically
+from verydeep.system.files import expanded, write_atomically
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress
 
@@ -67,7 +67,7 @@ def find_runtime(given: str | Path | None = None, progress: Progress | None = No
             how to bring the package by hand.
     """
     if given is not None:
-        return _read(Path(given).expanduser())
+        return _read(expanded(given))
     folder = cache_folder() / PACKAGE / VERSION
     if all(_digest_of(folder / name) == digest for name, digest in _DIGESTS.items()):
         return Runtime((folder / SCRIPT).read_bytes(), (folder / WASM).read_bytes(), VERSION)

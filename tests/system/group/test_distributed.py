@@ -169,8 +169,7 @@ def test_a_group_that_the_caller_has_made_is_used_and_left_to_it(tmp_path: Path)
 
 def fail_inside() -> list[Any]:
     try:
-        with joined() as group:
-            group.wait_for_all()  # or the end of one could meet the other's connecting
+        with joined():
             raise ZeroDivisionError
     except ZeroDivisionError:
         return [distributed.is_initialized()]
@@ -178,6 +177,26 @@ def fail_inside() -> list[Any]:
 
 def test_an_error_inside_parts_the_group(tmp_path: Path) -> None:
     assert together(fail_inside, 2, tmp_path) == [[False]] * 2
+
+
+def leave_at_once() -> list[float]:
+    connect, connected = distributed.init_process_group, []
+
+    def connect_late(*arguments: Any, **options: Any) -> None:
+        connect(*arguments, **options)
+        time.sleep(0 if is_first() else 1)
+        connected.append(time.monotonic())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distributed, "init_process_group", connect_late)
+        with joined():
+            pass
+    return [*connected, time.monotonic()]
+
+
+def test_nobody_leaves_before_all_are_connected(tmp_path: Path) -> None:
+    (_, left), (connected, _) = together(leave_at_once, 2, tmp_path)
+    assert left > connected
 
 
 def fail_while_each_waits_for_the_other() -> list[Any]:

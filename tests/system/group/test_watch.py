@@ -89,6 +89,19 @@ def fail_second(group: Group) -> None:
     wait_for(group)
 
 
+def fail_second_and_be_heard_late(group: Group) -> None:
+    """The connections of the third break a second before it has read why."""
+    heard = GroupWatch._failed
+
+    def late(*arguments: Any) -> VeryDeepError:
+        time.sleep(1)
+        return heard(*arguments)
+
+    if group.rank == 2:
+        pytest.MonkeyPatch().setattr(GroupWatch, "_failed", late)
+    fail_second(group)
+
+
 def fail_by_a_fault(group: Group) -> None:
     if group.rank == 1:
         raise ZeroDivisionError("one over zero")
@@ -105,8 +118,11 @@ def test_an_error_of_the_first_ends_all_and_is_printed_once(tmp_path: Path) -> N
     assert others == [{**first, "reported": True}] * 2
 
 
-def test_an_error_of_another_is_printed_by_the_first_with_its_rank(tmp_path: Path) -> None:
-    first, second, third = outcomes(fail_second, 3, tmp_path)
+@pytest.mark.parametrize("act", [fail_second, fail_second_and_be_heard_late])
+def test_an_error_of_another_is_printed_by_the_first_with_its_rank(
+    act: Callable[[Group], Any], tmp_path: Path
+) -> None:
+    first, second, third = outcomes(act, 3, tmp_path)
     assert first == {"kind": "DataError", "text": "rank 1: no such folder", "reported": False}
     assert second == {"kind": "DataError", "text": "no such folder", "reported": True}
     assert third == {**first, "reported": True}

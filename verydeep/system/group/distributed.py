@@ -217,9 +217,8 @@ def joined() -> Iterator[Group]:
         # Each group needs its own part of the store, or it would find the addresses of the last.
         number = next(meeting.joins)
         wait_for_all(meeting.store, place, number)
-        _connect(PrefixStore(f"verydeep/{number}", meeting.store), place)
         try:
-            yield Group(distributed.get_rank(), distributed.get_world_size())
+            yield _connect(PrefixStore(f"verydeep/{number}", meeting.store), place)
         except BaseException:
             leave_failed_group()
             raise
@@ -227,7 +226,7 @@ def joined() -> Iterator[Group]:
         forget_connections()
 
 
-def _connect(store: Any, place: Membership) -> None:
+def _connect(store: Any, place: Membership) -> Group:
     """Make the group of torch, whose operations wait longer than its connections."""
     from torch import distributed
 
@@ -239,6 +238,8 @@ def _connect(store: Any, place: Membership) -> None:
             distributed.init_process_group(
                 backends(), store=store, rank=place.rank, world_size=place.size, timeout=CONNECTING
             )
+        group = Group(distributed.get_rank(), distributed.get_world_size())
+        group.wait_for_all()  # one that leaves early would break connections that are being made
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise ProcessLost(
@@ -247,6 +248,7 @@ def _connect(store: Any, place: Membership) -> None:
         ) from error
     set_timeout = getattr(distributed, "set_timeout", distributed.distributed_c10d._set_pg_timeout)
     set_timeout(PATIENCE)
+    return group
 
 
 def is_first() -> bool:

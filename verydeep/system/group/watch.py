@@ -154,9 +154,9 @@ class GroupWatch:
     def _lose(self, error: VeryDeepError) -> None:
         """End this process: by itself, else by cut connections, an interruption, or from within."""
         with self._lock:
-            if self.lost is not None or self._leaving.is_set():
+            if self.lost is not None:
                 return
-            self.lost = error
+            self.lost = error  # also while leaving: a connection may break before the word
         self._found.set()
         if self._leaving.wait(PAUSE):
             return

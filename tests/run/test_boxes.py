@@ -613,6 +613,22 @@ def test_only_the_likeliest_class_and_those_asked_for_get_a_box_in_a_drawing(
     assert marked == [drawn]
 
 
+@pytest.mark.parametrize("words", [("--boxes", "nets", "--out"), ("--sort",)])
+def test_a_folder_that_cannot_be_is_refused_before_anything_is_predicted(
+    words: tuple[str, ...],
+    tmp_path: Path,
+    verydeep: Program,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nets").mkdir()  # holds no model, which is found out later
+    (tmp_path / "taken").write_text("a file")
+    Image.new("RGB", (40, 40)).save("a.png")
+    outcome = verydeep("predict", "nets", "a.png", *words, "taken")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert re.search("taken: .*(not a folder|Not a directory)", outcome.err), outcome.err
+
+
 def test_draw_above_needs_a_folder(verydeep: Program) -> None:
     found = verydeep("predict", "runs/a", "a.png", "--boxes", "runs/b", "--draw-above", "0.2")
     assert found.code == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from functools import cache
@@ -14,12 +15,14 @@ from naive import reference
 from PIL import Image
 
 from verydeep.data.pipeline.rescaled import TestPictures
-from verydeep.errors import InputError, PictureError
+from verydeep.errors import InputError, ModelError, PictureError
 from verydeep.evaluation import view_batching as together
+from verydeep.evaluation.calibration import Calibration
 from verydeep.localization import dense_outputs as sighting
 from verydeep.localization.detect import Located, locate, merging_of
 from verydeep.localization.localizer import Localizer
 from verydeep.localization.merge import Merging
+from verydeep.localization.predict import localize
 from verydeep.localization.protocol import (
     BoxProtocol,
     unseen_notice,
@@ -27,6 +30,8 @@ from verydeep.localization.protocol import (
 )
 from verydeep.models.classifier import Classifier
 from verydeep.models.preprocessing import Preprocessing
+from verydeep.nets.googlenet import googlenet
+from verydeep.nets.senet import senet154
 from verydeep.nets.vgg import VGG, vgg
 from verydeep.system.device import choose_machine
 
@@ -178,6 +183,30 @@ def test_as_every_view_by_itself(ensemble: str, protocol: BoxProtocol) -> None:
         assert flat(found[row]) == pytest.approx(flat(expected), rel=1e-3, abs=2e-3)
 
 
+@pytest.mark.parametrize("neighbour", ["googlenet", "senet154"])
+def test_nets_that_round_up_rate_the_boxes_at_the_positions_they_share(neighbour: str) -> None:
+    """They halve 50 and 63 pixels to two positions, where the box regressor has one."""
+    torch.manual_seed(6)
+    made = {
+        "googlenet": lambda: googlenet(K, input_size=32, width=0.1, batch_norm=True),
+        "senet154": lambda: senet154(K, input_size=32, width=0.02),
+    }[neighbour]()
+    rough = Classifier(net=made.eval(), **COMMON)
+    shown = [np.array(picture).transpose(2, 0, 1)[None] for picture in images()]
+    with torch.no_grad():
+        made.classifier.fc.weight.div_(max(np.abs(rough.score_map(x)).max() for x in shown) / 2)
+    model = Classifier(net=made, **COMMON)
+    assert model.score_map(torch.zeros(1, 3, 50, 63).byte()).shape == (1, K, 2, 2)
+    protocol = BoxProtocol("dense", (50, 63), flip=True)
+    regressor = localizer(4, per_class=True)
+    labels = dict.fromkeys(range(len(SIZES)), 2)
+    pictures = TestPictures(images(), protocol.scales, 0)
+    found = locate([model], [regressor], pictures, protocol, labels=labels)
+    for row, picture in enumerate(images()):
+        expected = by_hand([model], [regressor], picture, protocol, 2)
+        assert flat(found[row]) == pytest.approx(flat(expected), rel=1e-3, abs=2e-3)
+
+
 def test_boxes_differ_between_pictures_and_classes() -> None:
     """What the test above compares is not one box all over."""
     protocol = BoxProtocol("dense", (40, 97), flip=True)
@@ -259,6 +288,78 @@ def test_crops_of_a_picture_of_the_input_size_are_the_central_one() -> None:
         assert crops.box == pytest.approx(center.box, abs=1e-4)
         assert crops.probability == pytest.approx(center.probability, rel=1e-5)
         assert crops.score == pytest.approx(6 * center.score, rel=1e-5)
+
+
+def test_a_crop_that_stands_for_several_is_computed_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    regressor, views = localizer(4, per_class=True), 0
+    outputs = Localizer.outputs
+
+    def counted(self: Localizer, shown: torch.Tensor) -> torch.Tensor:
+        nonlocal views
+        views += len(shown)
+        return outputs(self, shown)
+
+    monkeypatch.setattr(Localizer, "outputs", counted)
+    protocol = BoxProtocol("crops", (32, 40), flip=True, grid=(3, 2))
+    pictures = TestPictures([images()[3]], protocol.scales, 0)  # square
+    locate([classifier(1)], [regressor], pictures, protocol)
+    assert views == 2 + 2 * 6
+
+
+@pytest.mark.parametrize("calibrated", [False, True])
+def test_probabilities_are_calibrated_where_asked_for(calibrated: bool) -> None:
+    protocol, tempered = BoxProtocol("dense", (40, 64), flip=True), 2.5
+    fitted = Calibration(tempered, "val", "dense", 10, 1.0, 0.9)
+    model = dataclasses.replace(classifier(1), calibration=fitted)
+    nets, label = [localizer(4, per_class=True)], {0: 3}
+
+    def found(*models: Classifier) -> Located:
+        pictures = TestPictures(images()[:1], protocol.scales, 0)
+        return locate(models, nets, pictures, protocol, labels=label, calibrated=calibrated)[0]
+
+    raw, ours, fused = found(classifier(1)), found(model), found(model, classifier(2))
+    (alone,) = model.predict(images()[0], scales=(40, 64), flip=True, top=K)
+    before, after = (
+        np.array([guess.probability for guess in each.guesses]) for each in (raw, ours)
+    )
+    expected = before ** (1 / tempered) / (before ** (1 / tempered)).sum()
+    assert after == pytest.approx(expected if calibrated else before, rel=1e-5)
+    if calibrated:
+        assert after == pytest.approx([p for _, p in alone.ranking], rel=1e-4)
+    assert ours.given
+    assert ours.given.probability == after[[guess.label for guess in ours.guesses].index(3)]
+    assert [guess.box for guess in ours.guesses] == [guess.box for guess in raw.guesses]
+    assert fused == found(classifier(1), classifier(2))
+
+
+def test_classifiers_of_other_kinds_are_refused() -> None:
+    several = dataclasses.replace(classifier(1), multi_label=True)
+    solid = vgg("A", K, input_size=32, width=0.125, hidden=16, dimensions=3).eval()
+    for model, match in (
+        (several, "net A: holds .* one class per image is needed"),
+        (Classifier(net=solid, **COMMON), "the net is for volumes, and a box regressor is for"),
+    ):
+        with pytest.raises(ModelError, match=match):
+            localize(model, localizer(4, per_class=True), images()[0])
+
+
+def test_damaged_nets_are_told_from_sound_ones() -> None:
+    damaged = Classifier(net=net(1, K, 0.5), **COMMON)
+    with torch.no_grad():
+        damaged.net.classifier.fc8.weight[0] = math.nan
+    protocol = BoxProtocol("dense", (40,), flip=True)
+    for models in ([damaged], [classifier(1), damaged]):
+        pictures = TestPictures(images(), protocol.scales, 0)
+        with pytest.raises(ModelError, match="scores are not finite"):
+            locate(models, [localizer(4, per_class=True)], pictures, protocol)
+
+
+def test_a_box_of_infinite_width_is_none() -> None:
+    corners = torch.tensor([[-math.inf, 1.0, math.inf, 5.0], [1.0, 1, 5, math.nan], [1, 1, 5, 5]])
+    _, good = sighting.on_picture(corners, (10, 10))
+    assert good.tolist() == [False, False, True]
 
 
 def test_a_net_whose_boxes_have_no_area_finds_nothing() -> None:
@@ -351,6 +452,7 @@ def test_a_protocol_says_what_it_does() -> None:
         ({"scales": (64, 64)}, "each test scale once"),
         ({"top": 0}, "at least 1 class, got 0"),
         ({"threshold": float("nan")}, "got nan"),
+        ({"threshold": float("inf")}, "a finite number as threshold .* got inf"),
         ({"most": 0}, "at least 1 box"),
     ],
 )
@@ -367,6 +469,16 @@ def unseen_by_hand(side: int, input_size: int) -> int:
         for pixel in range(start, start + input_size)
     }
     return side - len(seen)
+
+
+@pytest.mark.parametrize("input_size", [48, 80])
+def test_windows_between_multiples_of_the_stride_are_those_of_the_net(input_size: int) -> None:
+    regressor = localizer(3, per_class=False, input_size=input_size)
+    for scale in (input_size, 96, 100, 112, 120, 127):
+        positions = regressor.outputs(torch.zeros(1, 3, scale, scale).byte()).shape[-1]
+        end = 32 * (positions - 1) + input_size
+        found = BoxProtocol("dense", (scale,), flip=True).unseen(input_size, 32)
+        assert found.get(scale, 0) == max(0, scale - end), scale
 
 
 @pytest.mark.parametrize("input_size", [32, 64, 224])

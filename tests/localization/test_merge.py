@@ -170,6 +170,11 @@ def test_a_hundred_thousand_different_boxes_end_with_the_usual_merging() -> None
     assert min(match(a, b) for a, b in left) > -0.5
 
 
+def test_boxes_whose_areas_are_no_numbers_end_the_merging() -> None:
+    boxes = torch.tensor([[0, 0, 1e200, 1e200], [5, 5, 1e200, 2e200]], dtype=torch.float64)
+    assert torch.equal(merge(boxes, torch.ones(2)).boxes, boxes)
+
+
 @pytest.mark.parametrize("classes", [None, 3])
 def test_no_boxes_stay_no_boxes(classes: int | None) -> None:
     shape = (0,) if classes is None else (0, classes)

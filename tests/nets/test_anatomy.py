@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from verydeep.errors import InputError, SizeError
+from verydeep.nets import registry
 from verydeep.nets.anatomy import LayerAnatomy, anatomy
 from verydeep.nets.dense import classify_densely
 from verydeep.nets.table import NAMES, SIX
@@ -231,6 +232,13 @@ def test_the_first_fully_connected_layer_sees_the_whole_last_map() -> None:
 def test_names_are_known_in_either_case() -> None:
     assert anatomy("a-lrn") == anatomy("A-LRN")
     assert anatomy("a-lrn").name == "A-LRN"
+
+
+@pytest.mark.parametrize("name", registry.NAMES)
+def test_it_is_asked_for_by_the_settings_of_a_net(name: str) -> None:
+    with torch.device("meta"):
+        net = registry.build(name, 3, width=0.05)
+    assert registry.anatomy(num_classes=3, **net.settings()) == net.anatomy()
 
 
 def test_an_unknown_net_is_refused() -> None:

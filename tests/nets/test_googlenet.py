@@ -96,6 +96,14 @@ def test_auxiliary_heads_answer_in_training_only() -> None:
     assert googlenet(5, input_size=64, width=0.1, auxiliary=False).train()(x).shape == (2, 5)
 
 
+def test_training_with_auxiliary_heads_takes_crops_only() -> None:
+    x = torch.randn(1, 3, 64, 96)
+    with pytest.raises(SizeError, match=r"64x96 .* crops of 64x64 only"):
+        googlenet(5, input_size=64, width=0.1)(x)
+    assert googlenet(5, input_size=64, width=0.1).eval()(x).shape == (1, 5)
+    assert googlenet(5, input_size=64, width=0.1, auxiliary=False)(x).shape == (1, 5)
+
+
 def test_channels_are_stacked_in_the_published_order() -> None:
     net = googlenet(2, width=1.0, auxiliary=False)
     for name, row in INCEPTIONS.items():

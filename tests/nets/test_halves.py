@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -65,6 +67,16 @@ def test_nets_with_normalisation_are_left_as_they_are(name: str, settings: dict[
     before = {key: value.clone() for key, value in model.state_dict().items()}
     assert not balance(model, IMAGES)
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("settings", [{}, {"activation": "relu"}, {"dropout": 0.2}])
+def test_nets_that_a_factor_would_change_are_left_as_they_are(settings: dict[str, Any]) -> None:
+    """A tanh is no ReLU, and beyond the border of a map of 1989 is -1."""
+    torch.manual_seed(0)
+    model, images = verydeep.lecun1989(**settings).eval(), torch.rand(4, 1, 16, 16)
+    before = model(images)
+    assert not balance(model, images)
+    assert torch.equal(model(images), before)
 
 
 def test_a_head_of_one_layer_reads_the_last_map() -> None:

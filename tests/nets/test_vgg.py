@@ -216,6 +216,14 @@ def test_an_unknown_net_is_refused_with_the_nearest() -> None:
         vgg("A-LNR")
 
 
+def test_a_name_with_batch_normalisation_and_a_keyword_without_are_refused() -> None:
+    with pytest.raises(InputError, match=r"'vgg11_bn' has batch normalisation, and batch_norm is"):
+        vgg("vgg11_bn", 3, input_size=32, width=0.05, batch_norm=False)
+    for batch_norm in (None, True):
+        assert vgg("vgg11_bn", 3, input_size=32, width=0.05, batch_norm=batch_norm).batch_norm
+    assert vgg("vgg11", 3, input_size=32, width=0.05, batch_norm=True).batch_norm
+
+
 def test_an_input_size_that_vanishes_in_the_pools_is_refused() -> None:
     with pytest.raises(SizeError, match=r"input_size must be at least 32\b.*got 31 instead"):
         VGG("A", width=0.01, input_size=31)

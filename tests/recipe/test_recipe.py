@@ -116,6 +116,7 @@ def test_what_is_not_said_is_still_not_said_after_a_change() -> None:
     [
         ("localization.fine_tune=fc", "localization.fine_tune"),
         ("training.label_smoothing=0.1", "training.label_smoothing"),
+        ("training.loss=squared-error", "training.loss: is of classifiers"),
         ("initialize.stages=[A]", "initialize.stages"),
         ("data.balance=weights", "data.balance"),
         ("localization.visible=1.5", "localization.visible"),

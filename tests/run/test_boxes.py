@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from random_nets import random_classifier
 from tiny import Outcome, strict_json, write_boxed
 
 import verydeep
@@ -32,6 +33,7 @@ from verydeep.localization.result import LocalizationResult
 from verydeep.localization.validation import check_center
 from verydeep.models.classifier import Classifier, load_classifier
 from verydeep.models.prediction import Prediction
+from verydeep.nets.vgg import vgg
 from verydeep.recipe.recipe import load_recipe
 from verydeep.run.predict import draw_predictions
 from verydeep.system.progress import Progress
@@ -328,6 +330,25 @@ def test_results_can_be_scored_against_the_users_own_file(
         assert Path(image["file_name"]).name == names[image["id"]]
 
 
+def test_categories_keep_their_ids_however_they_are_spelled(boxed: Path, tmp_path: Path) -> None:
+    own = write_own_coco(boxed, tmp_path / "data")
+    spelled = own.read_text("utf-8").replace('"red"', '"cafe\u0301"')
+    own.write_text(spelled, "utf-8")
+    model = random_classifier(name="A", num_classes=3)
+    model.classes = ("blue", "caf\u00e9", "green")
+    net = vgg("A", 4, input_size=32, width=0.03).eval()
+    common = {name: getattr(model, name) for name in ("classes", "preprocessing", "train_scale")}
+    regressor = Localizer(net=net, per_class=False, test_scales=(32,), **common)
+    verydeep.evaluate_localization(model, regressor, own, out=tmp_path / "out")
+    truth = strict_json((tmp_path / "out" / "coco_truth.json").read_text("utf-8"))
+    assert {c["id"]: c["name"] for c in truth["categories"]} == {
+        100: "caf\u00e9",
+        101: "green",
+        102: "blue",
+    }
+    assert {a["category_id"] for a in truth["annotations"]} == {100, 101, 102}
+
+
 @pytest.mark.parametrize(
     ("words", "fault"),
     [
@@ -590,6 +611,22 @@ def test_only_the_likeliest_class_and_those_asked_for_get_a_box_in_a_drawing(
     prediction = Prediction(tmp_path / "a.png", ranking, boxes=boxes)
     draw_predictions([prediction], tmp_path / "drawn", above)
     assert marked == [drawn]
+
+
+@pytest.mark.parametrize("words", [("--boxes", "nets", "--out"), ("--sort",)])
+def test_a_folder_that_cannot_be_is_refused_before_anything_is_predicted(
+    words: tuple[str, ...],
+    tmp_path: Path,
+    verydeep: Program,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nets").mkdir()  # holds no model, which is found out later
+    (tmp_path / "taken").write_text("a file")
+    Image.new("RGB", (40, 40)).save("a.png")
+    outcome = verydeep("predict", "nets", "a.png", *words, "taken")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert re.search("taken: .*(not a folder|Not a directory)", outcome.err), outcome.err
 
 
 def test_draw_above_needs_a_folder(verydeep: Program) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +228,23 @@ def test_pictures_without_a_box_are_left_out_and_counted(trained_run: Path, tmp_
         assert error == pytest.approx(round(error), abs=1e-9)
     left_out = [line for line in said.lines if "have no box and are left out" in line]
     assert left_out == ["5 of 24 training images have no box and are left out"] * 2
+
+
+def test_a_test_split_without_boxes_leaves_val_to_test_on(
+    trained_run: Path, tmp_path: Path
+) -> None:
+    data = write_boxed(tmp_path / "data", 8)
+    known = data.read_text("utf-8")
+    data.write_text(re.sub(",test,.*", ",test,,,,", known), "utf-8")
+    said = Listening()
+    metrics = train(data, box_recipe(trained_run), tmp_path / "run", progress=said)
+    assert (metrics["split"], metrics["images"], metrics["without_box"]) == ("val", 4, 0)
+    assert metrics["localization_error"] == log(tmp_path / "run")[0]["val_localization_error"]
+    assert "no image of test has a box: tested on val" in said.lines
+    with pytest.raises(DataError, match=r"none of the 4 images to test on has a box: .*split="):
+        verydeep.evaluate_localization(tmp_path / "run", compute="cpu")
+    found = verydeep.evaluate_localization(tmp_path / "run", split="val", compute="cpu")
+    assert found.localization_error == metrics["localization_error"]
 
 
 def test_data_without_boxes_are_refused(trained_run: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -19,6 +20,7 @@ from verydeep.data.images.decode import decode
 from verydeep.errors import InputError, ModelError
 from verydeep.evaluation.abstention.abstention import Abstention
 from verydeep.evaluation.abstention.conformal import ClassSets
+from verydeep.evaluation.calibration import Calibration
 from verydeep.localization.localizer import Localizer
 from verydeep.localization.predict import localize
 from verydeep.models.classifier import Classifier
@@ -87,6 +89,28 @@ def test_boxes_are_those_of_predict(
             assert drawn.shape == (427, 640, 3)
             orange = np.abs(drawn - [230, 159, 0]).sum(2) == 0  # the colour of a found box
             assert orange.sum() > 500
+
+
+def test_probabilities_beside_boxes_are_calibrated_as_those_without(
+    model: Classifier, boxes: Localizer, photographs: list[Image.Image], tmp_path: Path
+) -> None:
+    fitted = Calibration(3.0, "val", "dense", 10, 1.0, 0.9)
+    tempered = replace(model, calibration=fitted)
+    tempered.test_scales = boxes.test_scales
+    tempered.save(tmp_path / "pets")
+    boxes.save(tmp_path / "boxes")
+    places = {"pets": str(tmp_path / "pets")}
+    expected = tempered.predict_proba(photographs[0])[0]
+    for regressors in ([], [str(tmp_path / "boxes")]):
+        (served,) = load_models(places, boxes=regressors, compute=FP32)
+        decoded = decode_for(as_file(photographs[0], "PNG"), served.plan)
+        assert isinstance(decoded, Decoded)
+        assert served.info().calibrated
+        (answer,) = served.answer([decoded], 4)
+        found = {one.class_name: one.probability for one in answer.ranking}
+        assert [found[name] for name in model.classes] == pytest.approx(expected.tolist(), abs=1e-5)
+    (beside,) = localize(tempered, boxes, photographs[0])
+    assert [p for _, p in beside.ranking] == pytest.approx(sorted(expected, reverse=True), abs=1e-5)
 
 
 def test_a_named_class_is_explained_with_its_own_box(

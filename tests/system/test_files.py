@@ -40,6 +40,12 @@ def test_a_new_file_stands_in_new_folders_and_alone(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("name", [251 * "a" + ".png", 63 * "\N{GRINNING FACE}" + ".p"])
+def test_a_name_may_be_as_long_as_a_file_system_allows(name: str, tmp_path: Path) -> None:
+    write_text(tmp_path / name, "whole")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_the_umask_is_never_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """For a moment, files of other threads would be open to everybody, or to nobody."""
     before = os.umask(0o027)

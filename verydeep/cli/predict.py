@@ -14,6 +14,7 @@ from verydeep.errors import InputError
 from verydeep.evaluation.protocol import TestProtocol
 from verydeep.localization.protocol import BoxProtocol
 from verydeep.models.path import check_models
+from verydeep.system.files import check_writable
 from verydeep.system.settings import Compute
 
 PREDICT_EXAMPLES = (
@@ -86,6 +87,8 @@ def predict(
         raise InputError("--draw-above is about drawn boxes: name a folder for them with --out")
     if not sort and (least is not None or move):
         raise InputError("--least and --move are of --sort: name the folder to sort into")
+    for folder in filter(None, (out, sort)):
+        check_writable(folder)
     check_models(model, torchvision="vgg" if boxes else "any")
     check_models(*(boxes or ()))
     check_files(files)

@@ -6,6 +6,7 @@ map.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -14,11 +15,13 @@ from typing import Protocol as Interface
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from verydeep.data.geometry import View
 from verydeep.data.pipeline.rescaled import Pixels, TestPicture, TestPictures
 from verydeep.evaluation.joint_tests import Model
-from verydeep.evaluation.posteriors import ANSWERS
+from verydeep.evaluation.posteriors import ANSWERS, not_finite
 from verydeep.evaluation.view_batching import Together, in_blocks
 from verydeep.localization.box_geometry import PlacedView, area, boxes_on_picture, clip, first_view
 from verydeep.localization.protocol import BoxProtocol
@@ -71,7 +74,8 @@ class Answer(NamedTuple):
 
     Attributes:
         first: Window at position (0, 0).
-        likely: Posteriors at every position, averaged over the classification nets, (K, h, w).
+        likely: Posteriors at every position of the box regressors, averaged over the
+            classification nets, (K, h, w).
         boxes: Boxes of each box regressor, (G, 4, h, w).
     """
 
@@ -131,7 +135,7 @@ def on_picture(boxes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     Boxes without area and non-finite boxes are invalid.
     """
     clipped = clip(boxes, *size)
-    return clipped, clipped.isfinite().all(-1) & (area(clipped) > 0)
+    return clipped, boxes.isfinite().all(-1) & (area(clipped) > 0)
 
 
 def dense_outputs(
@@ -158,6 +162,9 @@ def dense_outputs(
 
     Yields:
         Index and outputs of every readable image, once all its views are done.
+
+    Raises:
+        ModelError: The scores of a classification net are not finite.
     """
     desk = _Collector(models, nets, protocol)
     every: list[Net] = [*models, *nets]
@@ -173,8 +180,11 @@ def dense_outputs(
 
 
 class _Note(NamedTuple):
+    """A view's image index, its first window, and how often the protocol has it."""
+
     row: int
     first: PlacedView
+    times: int
 
 
 class _Collector:
@@ -191,39 +201,48 @@ class _Collector:
 
     def take(self, picture: TestPicture, together: Together[_Note]) -> None:
         """Queue all views of an image."""
-        size, shown = self.nets[0].input_size, []
+        size, shown = self.nets[0].input_size, Counter[tuple[int, View]]()
         for scale in self.protocol.used_scales:
             height, width, _ = picture.at(scale).shape
-            shown += [(scale, view) for view in self.protocol.views(height, width, size)]
-        self.open[picture.index] = DenseOutputs(picture.size, len(shown))
-        for scale, view in shown:
+            shown.update((scale, view) for view in self.protocol.views(height, width, size))
+        self.open[picture.index] = DenseOutputs(picture.size, shown.total())
+        for (scale, view), times in shown.items():
             pixels = picture.at(scale)
             height, width, _ = pixels.shape
             first = first_view(picture.size, (height, width), view, size, self.nets[0].stride)
-            together.add(0, view, pixels, (picture.index, scale), _Note(picture.index, first))
+            note = _Note(picture.index, first, times)
+            together.add(0, view, pixels, (picture.index, scale), note)
 
     def add(self, _: int, shown: Pixels, notes: Sequence[_Note]) -> None:
         """Compute the outputs of all nets for views, and store them by image."""
         boxes = [net.outputs(torch.from_numpy(shown)).cpu() for net in self.nets]
-        maps = [torch.from_numpy(model.score_map(shown)) for model in self.models]
-        h, w = boxes[0].shape[-2:]
-        likely = (
-            torch.stack([scores.softmax(1) for scores in maps]).mean(0)
-            if maps
-            else torch.ones(len(notes), len(self.nets[0].classes), h, w)
-        )
+        maps = [model.score_map(shown) for model in self.models]
+        likely = self._likely(maps, boxes[0])
         for place, note in enumerate(notes):
             own = tuple(_part(each, place) for each in boxes)
             answer = Answer(note.first, _part(likely, place), own)
-            self.open[note.row].answers.append(answer)
-            self.kept += _bytes(answer)
+            self.open[note.row].answers += [answer] * note.times
+            self.kept += _bytes(answer) * note.times
         if maps:
-            answers = [ANSWERS["paper"](scores.numpy()) for scores in maps]
-            whole = torch.from_numpy(np.stack(answers).mean(0))
-            for note, posterior in zip(notes, whole, strict=True):
-                sighting = self.open[note.row]
-                before = sighting.total
-                sighting.total = posterior if before is None else before + posterior
+            self._add_posteriors(maps, notes)
+
+    def _likely(self, maps: Sequence[NDArray[np.float32]], boxes: Tensor) -> Tensor:
+        """Return posteriors (N, K, h, w) at the positions of boxes (N, G, 4, h, w)."""
+        h, w = boxes.shape[-2:]
+        if not maps:
+            return torch.ones(len(boxes), len(self.nets[0].classes), h, w)
+        if not all(np.isfinite(scores).all() for scores in maps):
+            raise not_finite()
+        # Nets that round up when they halve a map have positions beyond those of the boxes.
+        common = (torch.from_numpy(scores[..., :h, :w]) for scores in maps)
+        return torch.stack([scores.softmax(1) for scores in common]).mean(0)
+
+    def _add_posteriors(self, maps: Sequence[NDArray[np.float32]], notes: Sequence[_Note]) -> None:
+        answers = [ANSWERS["paper"](scores) for scores in maps]
+        whole = torch.from_numpy(np.stack(answers).mean(0))
+        for note, posterior in zip(notes, whole, strict=True):
+            sighting, more = self.open[note.row], posterior * note.times
+            sighting.total = more if sighting.total is None else sighting.total + more
 
     def is_full(self) -> bool:
         """Return whether the outputs that are kept exceed :data:`KEPT_BYTES`."""

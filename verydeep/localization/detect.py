@@ -21,11 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from PIL import Image
 
 from verydeep.data.geometry import Box
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.errors import InputError, PictureError
+from verydeep.evaluation.calibration import temper
 from verydeep.evaluation.joint_tests import Model
 from verydeep.evaluation.metrics import likeliest
 from verydeep.localization.dense_outputs import BoxRegressor, DenseOutputs, Net, dense_outputs
@@ -39,7 +41,8 @@ class Guess(NamedTuple):
 
     Attributes:
         label: Class index.
-        probability: Posterior of the class in the image; None without a classification net.
+        probability: Posterior of the class in the image, calibrated if asked for; None without a
+            classification net.
         box: Box in pixels of the upright image; None if no box had any area.
         score: Sum of the posteriors of the boxes merged into this one.
     """
@@ -73,6 +76,7 @@ def locate(
     protocol: BoxProtocol,
     *,
     labels: Mapping[int, int] | None = None,
+    calibrated: bool = False,
     block: int = 256,
     task: ProgressTask | None = None,
 ) -> dict[int, Located]:
@@ -85,6 +89,8 @@ def locate(
         pictures: Images at every scale of the protocol; it records unreadable ones.
         protocol: Test protocol.
         labels: Class by image index; its box is returned as ``given``, guessed or not.
+        calibrated: Apply the temperature of a single classification net to the probabilities, as in
+            predictions without boxes. Tests report them as measured.
         block: Images per block; views of a block are batched.
         task: Progress task, updated with the number of images done.
 
@@ -96,8 +102,18 @@ def locate(
     """
     check_nets(models, nets, protocol)
     wanted = labels or {}
+    temperature = _temperature(models) if calibrated else None
     seen = dense_outputs(models, nets, pictures, protocol, block=block, task=task)
-    return {row: located_in(sighting, protocol, wanted.get(row)) for row, sighting in seen}
+    return {
+        row: located_in(sighting, protocol, wanted.get(row), temperature) for row, sighting in seen
+    }
+
+
+def _temperature(models: Sequence[Model]) -> float | None:
+    """Return the temperature of a single net; averages of several nets have none."""
+    if len(models) != 1 or models[0].calibration is None:
+        return None
+    return models[0].calibration.temperature
 
 
 def merging_of(
@@ -178,18 +194,26 @@ def check_nets(
             raise InputError(f"net {model.name} does not answer densely at many positions")
 
 
-def located_in(sighting: DenseOutputs, protocol: BoxProtocol, label: int | None) -> Located:
+def located_in(
+    sighting: DenseOutputs,
+    protocol: BoxProtocol,
+    label: int | None,
+    temperature: float | None = None,
+) -> Located:
     """Return the predictions for an image from its dense outputs.
 
     Args:
         sighting: Outputs of all nets.
         protocol: Test protocol.
         label: Class whose box is returned as ``given``; None for no class.
+        temperature: Temperature of the probabilities; None leaves them as they are.
     """
     posterior = sighting.posterior
     top = [] if posterior is None else likeliest(posterior[None], protocol.top)[0].tolist()
     labels = [*dict.fromkeys([*top, *([] if label is None else [label])])]
     found = best_boxes(sighting, labels, protocol.merging)
+    if posterior is not None and temperature is not None:
+        posterior = torch.from_numpy(temper(posterior[None], temperature)[0])
     guesses = {
         each: Guess(each, None if posterior is None else float(posterior[each]), *found[each])
         for each in labels

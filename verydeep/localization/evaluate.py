@@ -27,6 +27,7 @@ from verydeep.localization.result import (
     make_localization_result,
 )
 from verydeep.system.group.distributed import Group, joined
+from verydeep.system.option_names import option
 from verydeep.system.progress import Progress
 
 
@@ -67,7 +68,8 @@ def evaluate_boxes(
     boxed = [sample for sample in samples if sample.boxes]
     if not boxed:
         raise DataError(
-            f"none of the {len(samples)} images to test on has a box; see the layouts that do"
+            f"none of the {len(samples):,} images to test on has a box: name another split "
+            f"({option('split')}), or a layout that has boxes (docs/data.md)"
         )
     progress = progress or Progress()
     notice = unseen_notice(protocol, nets[0].input_size, nets[0].stride)

@@ -10,7 +10,7 @@ match score nor the threshold. Here, for boxes a and b ::
 Lower is better. The score is independent of the sizes of image and boxes: −1 for equal boxes, −r
 for a box inside another with the same centre and r times its area, x − (1 − x)/(1 + x) for equal
 squares x sides apart along an axis (0 ≤ x ≤ 1), 1 or more for equal squares that only touch.
-OverFeat adds the intersection; subtracting it makes sense. Boxes without area match nothing.
+OverFeat adds the intersection; subtracting it makes sense. Two boxes without area do not match.
 
 As published, the mean of two boxes is that of their corners, not weighted by earlier merges.
 
@@ -95,18 +95,20 @@ def merge_steps(boxes: Tensor, scores: Tensor, merging: Merging = USUAL) -> Iter
 def match_scores(box: Floats, others: Floats) -> Floats:
     """Return the match scores (N,) of a box (4,) with others (N, 4), by the module's formula."""
     first, last = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
-    common = np.clip(last - first, 0, None).prod(1)
     both = _areas(box[None]) + _areas(others)
-    apart = (box[:2] + box[2:] - others[:, :2] - others[:, 2:]) / 2
-    distance = np.sqrt(apart[:, 0] ** 2 + apart[:, 1] ** 2)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        common = np.clip(last - first, 0, None).prod(1)
+        apart = (box[:2] + box[2:] - others[:, :2] - others[:, 2:]) / 2
+        distance = np.sqrt(apart[:, 0] ** 2 + apart[:, 1] ** 2)
         match = distance / np.sqrt(both / 2) - common / (both - common)
-    return np.where(both > 0, match, np.inf)
+    # Areas beyond the range of float64 give no number.
+    return np.where((both > 0) & (match < np.inf), match, np.inf)
 
 
 def _areas(boxes: Floats) -> Floats:
-    sides = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None)
-    return np.multiply(sides[:, 0], sides[:, 1])
+    with np.errstate(over="ignore"):
+        sides = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None)
+        return np.multiply(sides[:, 0], sides[:, 1])
 
 
 def _checked(boxes: Tensor, scores: Tensor) -> tuple[Floats, Floats]:

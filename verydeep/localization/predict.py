@@ -13,6 +13,7 @@ from verydeep.localization.localizer import Localizer
 from verydeep.localization.protocol import BoxProtocol
 from verydeep.models.classifier import Classifier
 from verydeep.models.engines.answered import answered_by
+from verydeep.models.loading import check_kind
 from verydeep.models.prediction import Prediction, Predictions
 from verydeep.system.one_or_many import one_or_many
 from verydeep.system.progress import ProgressWish, choose_progress
@@ -38,14 +39,19 @@ def localize(
             never.
 
     Returns:
-        One prediction per image, in order, with a box for each ranked class.
+        One prediction per image, in order, with a box for each ranked class. Probabilities are
+        calibrated if a single classifier is.
 
     Raises:
         InputError: A file does not exist, or the nets are incompatible with each other or the
             scales.
+        ModelError: A classifier is multi-label or for volumes.
     """
     progress = choose_progress(progress)
     models, nets = one_or_many(classifier), one_or_many(localizer)
+    for model in models:
+        check_kind(model, f"net {model.name}", multi_label=False)
+        model.check_images("a box regressor")
     sources = list_pictures(pictures, progress)
     how = BoxProtocol.of(protocol).for_nets(models, nets, len(models[0].classes))
     for model in (*models, *nets):
@@ -53,7 +59,7 @@ def localize(
         model.prepare(pixels, progress, shapes_vary=shapes_vary([how.as_test]))
     tested = TestPictures(sources, how.used_scales)
     with progress.task("finding objects", len(sources)) as task:
-        found = locate(models, nets, tested, how, task=task)
+        found = locate(models, nets, tested, how, calibrated=True, task=task)
     predictions = (
         _prediction(models[0], source, found.get(index), tested.unreadable.get(index))
         for index, source in enumerate(sources)

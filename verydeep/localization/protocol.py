@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
@@ -105,9 +106,9 @@ class BoxProtocol:
         object.__setattr__(self, "grid", checked_grid(self.grid))
         if self.top < 1:
             raise InputError(f"top must be at least 1 class, got {self.top} instead")
-        if self.threshold != self.threshold or self.most < 1:
+        if not math.isfinite(self.threshold) or self.most < 1:
             raise InputError(
-                "merging needs a number as threshold and at least 1 box, "
+                "merging needs a finite number as threshold and at least 1 box, "
                 f"got {self.threshold} and {self.most} instead"
             )
         if self.grid != USUAL_GRID and self.name != "crops":
@@ -194,15 +195,16 @@ class BoxProtocol:
         """Return scales at which ``dense`` misses pixels, with the number of missed pixels.
 
         Windows start at the upper left corner, a stride apart, so the last pixels of the smaller
-        side may be in no window. The same holds for the longer side, depending on the image.
+        side may be in no window. The same holds for the longer side, depending on the image. With
+        an input size between multiples of the stride, the last window may extend beyond the image.
 
         >>> BoxProtocol("dense", (64, 72, 96)).unseen(64, 32)
         {72: 8}
         """
         if self.name != "dense":
             return {}
-        left = {scale: (scale - input_size) % stride for scale in self.used_scales}
-        return {scale: pixels for scale, pixels in left.items() if pixels}
+        left = {scale: scale % stride - input_size % stride for scale in self.used_scales}
+        return {scale: pixels for scale, pixels in left.items() if pixels > 0}
 
 
 def unseen_notice(protocol: BoxProtocol, input_size: int, stride: int) -> str | None:
@@ -222,7 +224,7 @@ def unseen_notice(protocol: BoxProtocol, input_size: int, stride: int) -> str | 
 
 
 def whole_scales(scales: Sequence[int], input_size: int, stride: int) -> tuple[int, ...]:
-    """Return the nearest scales at which ``dense`` covers all pixels of the smaller side.
+    """Return the nearest scales at which the windows of ``dense`` end with the smaller side.
 
     >>> whole_scales((224, 256, 288), 224, 32), whole_scales((96, 110, 123), 96, 32)
     ((224, 256, 288), (96, 128))

@@ -15,6 +15,9 @@ from torch import Tensor, nn
 from verydeep.nets.interface import Net
 from verydeep.nets.spatial import Convolution
 
+COMMUTING = (nn.Conv2d, nn.Conv3d, nn.ReLU, nn.MaxPool2d, nn.MaxPool3d)
+"""Layers that commute with a positive factor, up to biases; subclasses may pad with constants."""
+
 
 @torch.no_grad()
 def balance(net: Net, x: Tensor) -> bool:
@@ -28,10 +31,10 @@ def balance(net: Net, x: Tensor) -> bool:
         x: Input to measure the sizes on, (N, C, H, W).
 
     Returns:
-        Whether the net was rescaled; nets with normalisation layers are left as they are.
+        Whether the net was rescaled; nets with layers that do not commute with a factor, such as
+        normalisation or tanh, are left as they are.
     """
-    norms = (nn.BatchNorm2d, nn.BatchNorm3d, nn.LocalResponseNorm)
-    if any(isinstance(module, norms) for module in net.features):
+    if not all(type(module) in COMMUTING for module in net.features):
         return False
     size = 1.0
     for module in net.features:

@@ -10,6 +10,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from verydeep.errors import SizeError
+from verydeep.nets.dimensions import times
 from verydeep.nets.families import GOOGLENET
 from verydeep.nets.initialize import initialize
 from verydeep.nets.local_norm import LocalResponseNorm
@@ -145,17 +147,33 @@ class GoogLeNet(Stacked):
         """Return scores (N, K); in training with auxiliary heads (N, 1 + A, K), those last.
 
         Raises:
-            SizeError: The images are smaller than ``input_size``.
+            SizeError: The images are smaller than ``input_size``, or larger in training with
+                auxiliary heads.
         """
         if not (self.training and len(self.heads)):
             return super().forward(x)
         self.check_pictures(x)
+        self._check_crops(x)
         scores = []
         for name, layer in self.features.named_children():
             x = layer(x)
             if name in self.heads:
                 scores.append(self.heads[name](x))
         return torch.stack([self.classifier(x.flatten(1)), *scores], 1)
+
+    def _check_crops(self, x: Tensor) -> None:
+        """Refuse images larger than the crops that the auxiliary heads were made for.
+
+        Raises:
+            SizeError: The images are larger.
+        """
+        sides, size = tuple(x.shape[2:]), self.input_size
+        if sides != (size, size):
+            raise SizeError(
+                f"the image is {times(sides)} pixels (height x width), but in training the "
+                f"auxiliary heads of net {self.name} read crops of {size}x{size} only: crop it, or "
+                "make the net with auxiliary=False"
+            )
 
     @property
     def density(self) -> str:

@@ -96,7 +96,8 @@ def anatomy(name: str, num_classes: int | None = None, **settings: Any) -> Anato
     """
     name = check_name(name)
     if name in PAPER_NETS:
-        return paper_anatomy(name, 1000 if num_classes is None else num_classes, **settings)
+        sizes = {key: value for key, value in settings.items() if key != "dropout"}
+        return paper_anatomy(name, 1000 if num_classes is None else num_classes, **sizes)
     import torch
 
     classes = {} if num_classes is None else {"num_classes": num_classes}
@@ -107,8 +108,6 @@ def anatomy(name: str, num_classes: int | None = None, **settings: Any) -> Anato
 
 def anatomy_of(settings: Mapping[str, Any], num_classes: int = 1000) -> Anatomy:
     """Return the anatomy of a net with settings as :meth:`Net.settings` returns them."""
-    if settings["name"] in PAPER_NETS:
-        settings = {name: value for name, value in settings.items() if name != "dropout"}
     return anatomy(num_classes=num_classes, **settings)
 
 

@@ -267,8 +267,12 @@ def vgg(
         raise InputError(
             f"net {known.name} is none of the paper's: make it with verydeep.{known.name}()"
         )
-    if batch_norm is None:
-        batch_norm = known is not None and known.batch_norm
+    named = known is not None and known.batch_norm
+    if named and batch_norm is False:
+        raise InputError(
+            f"{name!r} has batch normalisation, and batch_norm is False: leave out one"
+        )
+    batch_norm = named if batch_norm is None else batch_norm
     net = VGG(
         known.name if known else str(name),
         1000 if num_classes is None else num_classes,

@@ -160,6 +160,11 @@ def _impossible_box_regressors(recipe: Recipe) -> Iterator[str]:
             "initialize.stages: leads up to a classifier; train that first, and give it to the box "
             f"net with {option('init_from')}, got {list(initialize.stages)} instead"
         )
+    if recipe.training.loss != "cross-entropy":
+        yield (
+            "training.loss: is of classifiers, and a box regressor has localization.loss, got "
+            f"{recipe.training.loss!r}; leave it out"
+        )
     if recipe.training.label_smoothing:
         yield (
             "training.label_smoothing: must be 0 for a box regressor, whose loss knows no classes, "

@@ -175,7 +175,7 @@ class ServedModel:
 
         how = replace(boxes.how, top=min(top, len(self.model.classes)))
         labels = None if label is None else dict.fromkeys(range(len(tested.pictures)), label)
-        found = locate([self.model], boxes.nets, tested, how, labels=labels)
+        found = locate([self.model], boxes.nets, tested, how, labels=labels, calibrated=True)
         answers = []
         for index, one in enumerate(tested.pictures):
             given = found[index].given

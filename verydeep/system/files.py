@@ -40,7 +40,8 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """
     with explained_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=TEMPORARY, dir=path.parent)
+        prefix = f".{path.name[:40]}."  # the whole name may be as long as a name can be
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=TEMPORARY, dir=path.parent)
         os.close(handle)
         temporary = Path(name)
         try:

@@ -15,10 +15,17 @@ import synthetic_study
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from progresses import Listening
-from tiny import write_class_folders
+from tiny import write_boxed, write_class_folders
 
 from verydeep.data.read import read_dataset
-from verydeep.errors import FolderInUse, InputError, Interrupted, MachineError, ModelError
+from verydeep.errors import (
+    FolderInUse,
+    InputError,
+    Interrupted,
+    MachineError,
+    ModelError,
+    RecipeError,
+)
 from verydeep.run.reproduce import parts, side_by_side
 from verydeep.run.reproduce.parts import do_part
 from verydeep.run.reproduce.remaining import remaining, startable
@@ -256,6 +263,19 @@ def test_a_wrong_wish_is_refused_before_anything_is_written(
     with pytest.raises(InputError, match=message):
         reproduce(pictures, tmp_path / "study", **wish)
     assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.parametrize("setting", ["training.label_smoothing=0.1", "data.balance=weights"])
+def test_what_the_last_trainings_refuse_is_refused_before_the_first(
+    setting: str, tmp_path: Path
+) -> None:
+    """Classifiers may have it, box regressors may not."""
+    data, out = write_boxed(tmp_path / "data", 4), tmp_path / "study"
+    with pytest.raises(
+        RecipeError, match=f"{setting.split('=', maxsplit=1)[0]}: must .* box regressor"
+    ):
+        reproduce(data, out, claims="depth,localization", settings=[setting], compute="cpu")
+    assert not (out / "study.json").exists()
 
 
 def test_splits_drawn_by_rule_are_the_same_for_every_seed(tmp_path: Path) -> None:

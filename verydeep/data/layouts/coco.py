@@ -41,6 +41,7 @@ from verydeep.data.layouts.assemble import (
 )
 from verydeep.data.layouts.folder_tree import split_folder
 from verydeep.data.layouts.ids import Key, Keys
+from verydeep.data.name_forms import nfc
 from verydeep.data.split_names import last_split, resolve_eval
 from verydeep.errors import DataError
 
@@ -84,7 +85,8 @@ class Numbering:
 
     Attributes:
         images: Image ``id`` by path.
-        categories: Category ``id`` by name; the first of those with equal names.
+        categories: Category ``id`` by name, as :func:`~verydeep.data.name_forms.nfc` gives it; the
+            first of those with equal names.
     """
 
     images: Mapping[str, Key]
@@ -116,7 +118,7 @@ def numbering(path: Path, pictures: Collection[str], split: str) -> Numbering | 
         if images.keys() >= set(pictures):
             categories: dict[str, Key] = {}
             for key, category in content.names.items():
-                categories.setdefault(category, key)
+                categories.setdefault(nfc(category), key)
             return Numbering(images, categories)
     return None
 

@@ -13,7 +13,6 @@ from verydeep.evaluation.metrics import likeliest
 from verydeep.evaluation.result import EvaluationResult
 from verydeep.models.classifier import Classifier, load_classifier
 from verydeep.recipe.auto import AUTO
-from verydeep.recipe.recipe import Recipe
 from verydeep.run.reproduce.box_tests import box_outcomes
 from verydeep.run.reproduce.images import check_images
 from verydeep.run.reproduce.study import Study, failures
@@ -22,7 +21,6 @@ from verydeep.run.training.result import TrainResult
 from verydeep.run.training.train import train
 from verydeep.study.conditions import Condition, Need
 from verydeep.study.plan import Part, TestPart, TrainPart
-from verydeep.study.recipes import study_recipe
 from verydeep.study.results import Outcome, TrainingRecord, write_outcome, write_training
 from verydeep.study.wording import tenths
 from verydeep.system.progress import Progress
@@ -63,7 +61,7 @@ def _train(study: Study, part: TrainPart, progress: Progress) -> str:
     try:
         result = train(
             data.data,
-            AUTO if run.started else _recipe(study, part),  # a resumed run has its own
+            AUTO if run.started else study.recipe(part),  # a resumed run has its own
             run.path,
             resume=run.started,
             layout=data.layout,
@@ -101,21 +99,6 @@ def _learned(study: Study, part: TrainPart, log: Log, result: TrainResult) -> bo
         return bool(result["comparison"]["learned"])
     losses = [row["val_loss"] for row in log]
     return bool(min(losses) < AT_CHANCE * math.log(len(study.dataset.classes)))
-
-
-def _recipe(study: Study, part: TrainPart) -> Recipe:
-    source = part.condition.source
-    machine = {
-        "training.device": study.compute.device,
-        "training.precision": study.compute.precision,
-    }
-    return study_recipe(
-        study.budget,
-        part.condition,
-        seed=part.seed,
-        source=study.run(source, part.seed) if source else None,
-        settings={**study.settings, **{key: one for key, one in machine.items() if one}},
-    )
 
 
 def _record_failure(study: Study, part: TrainPart, why: str) -> str:

@@ -40,7 +40,7 @@ def prepare(wish: Wish, progress: Progress) -> Study:
     """Read the data, and settle the sizes: those of a study that has begun, or new ones.
 
     Raises:
-        InputError: The data cannot be used, or no study fits into the given hours.
+        InputError: The data or a setting cannot be used, or no study fits into the given hours.
     """
     dataset = read_dataset(wish.data, layout=wish.layout, progress=progress)
     dataset.check_single_label("a study of the paper")
@@ -53,7 +53,7 @@ def prepare(wish: Wish, progress: Progress) -> Study:
         _check_transfer(transfer)
     machine = wish.compute.machine()
     usual = _usual_settings(DataSource(wish.data, wish.layout), dataset, machine)
-    return Study(
+    study = Study(
         wish.out,
         wish.data,
         wish.layout,
@@ -64,6 +64,10 @@ def prepare(wish: Wish, progress: Progress) -> Study:
         wish.compute,
         transfer,
     )
+    for part in wish.parts(study.budget):
+        if isinstance(part, TrainPart):
+            study.recipe(part)  # refuses now what would end the study later
+    return study
 
 
 def _check_boxes(dataset: Dataset) -> None:

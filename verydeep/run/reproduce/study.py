@@ -11,10 +11,12 @@ from typing import Any
 from verydeep.data.dataset import Dataset
 from verydeep.data.read import Data, DataSource
 from verydeep.errors import InputError, ModelError
+from verydeep.recipe.recipe import Recipe
 from verydeep.study.budget import Budget
 from verydeep.study.claims import LOCALIZATION
 from verydeep.study.conditions import Condition, Initialisation
 from verydeep.study.plan import Part, TrainPart
+from verydeep.study.recipes import study_recipe
 from verydeep.study.results import Results, load_results
 from verydeep.study.verdicts import is_judged
 from verydeep.system.files import clear_temporaries, make_folder, write_json
@@ -67,6 +69,25 @@ class Study:
     def run(self, condition: Condition, seed: int) -> Path:
         """Return the run folder of a training."""
         return self.folder / "runs" / TrainPart(condition.canonical, seed).name
+
+    def recipe(self, part: TrainPart) -> Recipe:
+        """Return the recipe of a training.
+
+        Raises:
+            RecipeError: The study's settings contradict those of this training.
+        """
+        source = part.condition.source
+        machine = {
+            "training.device": self.compute.device,
+            "training.precision": self.compute.precision,
+        }
+        return study_recipe(
+            self.budget,
+            part.condition,
+            seed=part.seed,
+            source=self.run(source, part.seed) if source else None,
+            settings={**self.settings, **{key: one for key, one in machine.items() if one}},
+        )
 
     def results(self) -> Results:
         """Read what there is so far."""

@@ -14,6 +14,7 @@ from verydeep.data.geometry import Box
 from verydeep.data.images.decode import decode
 from verydeep.data.images.member import ImageSource
 from verydeep.data.layouts.coco import numbering
+from verydeep.data.name_forms import nfc
 from verydeep.evaluation.all_protocols import EvaluationTable
 from verydeep.evaluation.calibration import BINS, Bin, reliability, temper
 from verydeep.evaluation.confusion import ClassErrors, class_errors, confusion_matrix
@@ -102,7 +103,7 @@ def _numbers(
         return None
     from verydeep.localization.coco_export import Numbers
 
-    labels = enumerate(bench.regressors[0].classes)
+    labels = enumerate(map(nfc, bench.regressors[0].classes))
     categories = {
         label: found.categories[name] for label, name in labels if name in found.categories
     }

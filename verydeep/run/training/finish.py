@@ -60,7 +60,7 @@ def _write(
     position: Position,
     progress: Progress,
 ) -> dict[str, Any]:
-    split, root = task.dataset.test_split, task.dataset.root
+    split, root = task.test_split, task.dataset.root
     seen = asdict(find_overlap([run.path], task.samples(split), root, progress))
     results = [replace(result, **seen, **model.answered_by) for result in tested]
     chosen = task.chosen(results)

@@ -54,6 +54,12 @@ class LocalizationTask(TrainingTask[Localizer]):
         """Number of outputs: 4·K, or 4 if all classes share one box."""
         return outputs_for(len(self.dataset.classes), per_class=self.settings.per_class)
 
+    @property
+    def test_split(self) -> str:
+        """The split to test on; ``val`` if no image of that has a box."""
+        usual = self.dataset.test_split
+        return usual if self.dataset.split(usual).has_boxes else "val"
+
     def samples(self, split: str) -> Samples:
         """Return the images of a split that have a box."""
         with_box = self.dataset.split(split).with_box()
@@ -111,7 +117,9 @@ class LocalizationTask(TrainingTask[Localizer]):
 
     def tests(self, model: Localizer, progress: Progress) -> Sequence[Tested]:
         """Test the box of the true class on the central crop (Testing 1)."""
-        split, workers = self.dataset.test_split, self.recipe.data.workers
+        split, workers = self.test_split, self.recipe.data.workers
+        if split != self.dataset.test_split:
+            progress.log(f"no image of {self.dataset.test_split} has a box: tested on {split}")
         return [
             evaluate_boxes(
                 [],

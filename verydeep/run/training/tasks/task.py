@@ -63,6 +63,11 @@ class TrainingTask(ABC, Generic[M]):
         """
         return None
 
+    @property
+    def test_split(self) -> str:
+        """Name of the split to test on at the end of a run."""
+        return self.dataset.test_split
+
     @abstractmethod
     def samples(self, split: str) -> Samples:
         """Return the usable images of a split.

@@ -122,6 +122,22 @@ def test_the_head_alone(data: Path, source: Path, tmp_path: Path) -> None:
     assert (metrics(tmp_path / "run")["epochs"], weights(tmp_path / "run")) == (1, kept)
 
 
+def test_a_kill_after_the_head_does_not_train_the_layers_above(
+    data: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    settings = "transfer.fine_tune=never"
+    with monkeypatch.context() as patch:
+        patch.setattr("verydeep.training.loop.write_json_lines", killed)
+        with pytest.raises(KeyboardInterrupt):
+            transfer(data, tmp_path / "run", source, settings)
+    verydeep.train(data, out=tmp_path / "run", resume=True, progress=False)
+    found = metrics(tmp_path / "run")
+    assert (found["epochs"], found["stopped_because"]) == (1, "the head is fitted")
+
+
 def test_few_images_get_a_head_alone(
     data: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,7 +27,7 @@ from verydeep.recipe.recipe import load_recipe
 from verydeep.run.training.net_and_optimizer import make_optimizer
 from verydeep.run.training.tasks.classification import ClassificationTask
 from verydeep.run.training.tasks.multi_label import MultiLabelTask
-from verydeep.run.training.transfer_settings import hint_at_transfer
+from verydeep.run.training.transfer_settings import hint_at_transfer, inherit_transfer
 from verydeep.training.label_objective import MultiLabel
 from verydeep.training.map_store import MapStore
 
@@ -389,6 +389,25 @@ def test_contradictions_are_refused(
     with pytest.raises((RecipeError, InputError), match=message):
         transfer(data, tmp_path / "run", source, *settings)
     assert not (tmp_path / "run" / "recipe.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "train", "test"),
+    [
+        ([], (146, 183), (146,)),
+        (["net.input_size=224"], (256, 320), (256,)),
+        (["data.train_scale=384"], (384, 384), (384,)),
+        (["data.train_scale=[256, 512]"], (256, 512), (384,)),
+        (["data.train_scale=384", "test.scales=[300]"], (384, 384), (300,)),
+        (["test.scales=[300]"], (146, 183), (300,)),
+    ],
+)
+def test_scales_follow_the_images_or_what_is_given(
+    settings: list[str], train: tuple[int, int], test: tuple[int, ...], data: Path, source: Path
+) -> None:
+    recipe = load_recipe("transfer", [*settings, f"initialize.source={source}"])
+    settled = inherit_transfer(recipe, verydeep.read_dataset(data))
+    assert (settled.data.train_scale, settled.test_scales) == (train, test)
 
 
 def test_training_from_nothing_hints_at_it(data: Path, tmp_path: Path) -> None:

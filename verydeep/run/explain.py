@@ -114,7 +114,7 @@ def explain(
     wanted = {"boxes": boxes or None, "exciting": among, "class-model": steps}
     choice = _choose(only, [name for name, how in wanted.items() if how is not None], named)
     given = _given(pictures)
-    _check_target(folder, given)
+    _check_target(folder, given, among)
     with hold(folder):
         started = time.perf_counter()
         loaded = loaded_classifier(model, compute, multi_label=None)
@@ -188,17 +188,20 @@ def _given(pictures: Picture | Iterable[Picture]) -> list[Picture]:
     return [*pictures]
 
 
-def _check_target(out: Path, given: Sequence[Picture]) -> None:
+def _check_target(out: Path, given: Sequence[Picture], among: Data | None) -> None:
     """Refuse to write among the images, where the next call would read its own figures.
 
-    This excludes given folders with everything below them, and the parent folders of given files.
+    This excludes given and searched folders with everything below them, and the parent folders of
+    given files.
     """
-    for one in given:
+    for one in (*given, among):
         path = expanded(one) if isinstance(one, str | Path) else None
         if path and path.is_dir() and lies_within(out, path):
             raise InputError(
                 f"{out} lies within the images of {path}: choose another {option('out')}"
             )
+    for one in given:
+        path = expanded(one) if isinstance(one, str | Path) else None
         if path and path.is_file() and _same_folder(out, path.parent):
             raise InputError(
                 f"{out} is the folder of {path}, where a call on it would take the drawings for "

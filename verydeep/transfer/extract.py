@@ -110,7 +110,10 @@ def _share(
     """
     mine = group.share(len(samples), block)
     pictures = TestPictures(
-        samples.take(mine).paths, descriptor.used_scales, workers, dimensions=model.dimensions
+        samples.take(mine).paths,
+        descriptor.used_scales,
+        workers,
+        dimensions=model.net.dimensions,
     )
     vectors = describe_pictures(model, pictures, descriptor, block=block, task=task)
     faults = set(group.join_values(pictures.unreadable, mine))

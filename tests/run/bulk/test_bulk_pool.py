@@ -144,6 +144,8 @@ def test_as_many_deadly_tasks_as_are_looked_into_do_not_end_the_job(size: int) -
     assert [lost.rows.start % 40 for lost in made.lost] == [0] * MOST_DEADLY
     made = pool(lambda actor, part: do(actor, 0), size)
     assert results(made, MOST_DEADLY) == {}
+    rows = [range(10 * part, 10 * part + 1) for part in range(MOST_DEADLY)]
+    assert [*made.tables(rows, ABOUT)] == []
     assert MOST_DEADLY < MOST_IN_A_ROW
 
 

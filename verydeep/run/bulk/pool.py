@@ -105,6 +105,7 @@ class Pool:
         """
         self.lost.clear()
         self._attempts.clear()
+        self._failed_in_a_row.clear()
         waiting = deque(tasks)
         while waiting or any(rows is not None for _, rows in self._running.values()):
             self._occupy(waiting)

@@ -26,7 +26,7 @@ from verydeep.data.pipeline.workers import (
     load_pictures,
     worker_count,
 )
-from verydeep.errors import PictureError
+from verydeep.errors import InputError, PictureError
 
 
 def solid(number: int) -> Image.Image:
@@ -184,6 +184,12 @@ def test_the_wish_decides_else_files_and_cores(
 ) -> None:
     monkeypatch.setattr(loading, "usable_cores", lambda: cores)
     assert worker_count(wish, files) == expected
+
+
+def test_fewer_than_no_processes_are_refused(files: list[Path]) -> None:
+    # They read nothing, which left an answer of zeros for every image.
+    with pytest.raises(InputError, match=r"^workers must be 0 or more, .* got -1 instead$"):
+        list(load_pictures(files, number_of, workers=-1))
 
 
 # ---- reading ahead in threads ----

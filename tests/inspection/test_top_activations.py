@@ -20,6 +20,10 @@ from verydeep.inspection.top_activations import (
     strongest_patches,
     thumbnail,
 )
+from verydeep.models.classifier import Classifier
+from verydeep.models.preprocessing import Preprocessing
+from verydeep.nets.registry import build
+from verydeep.system.device import choose_machine
 
 SIZES = ((70, 64), (64, 90), (64, 64), (80, 64), (64, 64), (64, 90), (64, 64), (66, 66))
 CHANNELS = [Channel("conv1_1", 3), Channel("pool3", 5), Channel("pool5", 40), Channel("fc8", 1)]
@@ -102,6 +106,32 @@ def test_the_strongest_channel_of_each_block() -> None:
     for channel in found:
         values = classifier().maps(image[None], [channel.layer])[channel.layer][0]
         assert int(values.amax((1, 2)).argmax()) == channel.number
+
+
+def test_a_net_of_one_size_sees_the_centre() -> None:
+    torch.manual_seed(0)
+    net = build("lecun1989", 3).eval()
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    machine = choose_machine("cpu", "fp32")
+    model = Classifier(
+        net, tuple("abc"), Preprocessing((0, 0, 0), 255, 1), (16, 16), (16,), machine=machine
+    )
+    (wide,) = noise(((16, 31),))
+    wide.paste((255, 255, 255), (0, 0, 7, 16))
+    (found,) = strongest_patches(model, TestPictures([wide], (16,)), [Channel("conv1", 2)])[
+        Channel("conv1", 2)
+    ]
+    pixels = torch.from_numpy(np.array(wide)).permute(2, 0, 1)[None, :, :, 7:23]
+    expected = model.maps(pixels.contiguous(), ["conv1"])["conv1"][0, 2].max()
+    assert found.unit.value == pytest.approx(float(expected), rel=1e-5)
+    assert found.size == (16, 16)
+    assert torch.equal(found.thumbnail, pixels[0])
+
+
+def test_there_is_no_top_below_1() -> None:
+    with pytest.raises(InputError, match=r"^top must be at least 1, got 0 instead$"):
+        strongest_patches(classifier(), TestPictures([*noise()], (64,)), CHANNELS, top=0)
 
 
 def test_a_channel_that_is_not_there_is_refused() -> None:

@@ -467,6 +467,12 @@ def test_nothing_is_written_among_the_pictures(
     assert f"{photos} is the folder of {photos / 'b.png'}" in outcome.err
     assert f"such as {photos / 'inside'}" in outcome.err
     assert sorted(photos.rglob("*")) == before
+    other = tmp_path / "other.png"
+    other.write_bytes((photos / "b.png").read_bytes())
+    outcome = verydeep("explain", model, other, "--out", photos / "inside", "--among", photos)
+    assert outcome.code == 2
+    assert f"lies within the images of {photos}" in outcome.err
+    assert sorted(photos.rglob("*")) == before
     (tmp_path / "file").write_text("here already")
     outcome = verydeep("explain", model, photos / "b.png", "--out", tmp_path / "file")
     assert (outcome.code, outcome.out) == (2, "")

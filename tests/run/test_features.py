@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from random_nets import random_classifier
 from tiny import Outcome, strict_json, write_class_folders
 
 import verydeep as package
@@ -55,6 +57,29 @@ def test_each_row_is_its_pictures(
     for row in (0, 11, 30, 47):
         alone = extractor.transform(pictures / found.files[row])
         np.testing.assert_allclose(found.vectors[row], alone[0], rtol=1e-4, atol=1e-6)
+
+
+def test_volumes_have_features_too(tmp_path: Path) -> None:
+    model = random_classifier(name="A", width=0.125, hidden=64, dimensions=3)
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 3), ("val", 1), ("test", 1)):
+        for name in ("a", "b"):
+            folder = tmp_path / split / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                voxels = generator.integers(0, 256, (32, 32, 32), dtype=np.uint8)
+                np.save(folder / f"{number}.npy", voxels)
+    how = Descriptor((32,), flip=False, layer="pool5")
+    found = package.features(model, tmp_path, how, compute=CPU)
+    assert (len(found), found.about.unreadable) == (10, ())
+    files = [tmp_path / file for file in found.files]
+    extractor = FeatureExtractor(model, scales=(32,), flip=False, layer="pool5", workers=0)
+    np.testing.assert_allclose(extractor.transform(files), found.vectors, atol=1e-6)
+    x = torch.from_numpy(np.load(files[4])).float().expand(1, 3, -1, -1, -1)
+    x = (x - torch.tensor(model.preprocessing.mean).view(1, 3, 1, 1, 1)) / 58
+    with torch.no_grad():
+        mean = model.net.feature_map(x).mean((2, 3, 4))[0].numpy()
+    np.testing.assert_allclose(found.vectors[4], mean / np.linalg.norm(mean), atol=1e-5)
 
 
 def test_how_they_were_made(found: package.Features, trained_run: Path, pictures: Path) -> None:

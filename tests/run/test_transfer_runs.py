@@ -27,7 +27,7 @@ from verydeep.recipe.recipe import load_recipe
 from verydeep.run.training.net_and_optimizer import make_optimizer
 from verydeep.run.training.tasks.classification import ClassificationTask
 from verydeep.run.training.tasks.multi_label import MultiLabelTask
-from verydeep.run.training.transfer_settings import hint_at_transfer
+from verydeep.run.training.transfer_settings import hint_at_transfer, inherit_transfer
 from verydeep.training.label_objective import MultiLabel
 from verydeep.training.map_store import MapStore
 
@@ -120,6 +120,22 @@ def test_the_head_alone(data: Path, source: Path, tmp_path: Path) -> None:
     verydeep.train(data, out=tmp_path / "run", settings=more, resume=True, progress=listening)
     assert any("fits a head alone" in line for line in listening.lines)
     assert (metrics(tmp_path / "run")["epochs"], weights(tmp_path / "run")) == (1, kept)
+
+
+def test_a_kill_after_the_head_does_not_train_the_layers_above(
+    data: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    settings = "transfer.fine_tune=never"
+    with monkeypatch.context() as patch:
+        patch.setattr("verydeep.training.loop.write_json_lines", killed)
+        with pytest.raises(KeyboardInterrupt):
+            transfer(data, tmp_path / "run", source, settings)
+    verydeep.train(data, out=tmp_path / "run", resume=True, progress=False)
+    found = metrics(tmp_path / "run")
+    assert (found["epochs"], found["stopped_because"]) == (1, "the head is fitted")
 
 
 def test_few_images_get_a_head_alone(
@@ -373,6 +389,25 @@ def test_contradictions_are_refused(
     with pytest.raises((RecipeError, InputError), match=message):
         transfer(data, tmp_path / "run", source, *settings)
     assert not (tmp_path / "run" / "recipe.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "train", "test"),
+    [
+        ([], (146, 183), (146,)),
+        (["net.input_size=224"], (256, 320), (256,)),
+        (["data.train_scale=384"], (384, 384), (384,)),
+        (["data.train_scale=[256, 512]"], (256, 512), (384,)),
+        (["data.train_scale=384", "test.scales=[300]"], (384, 384), (300,)),
+        (["test.scales=[300]"], (146, 183), (300,)),
+    ],
+)
+def test_scales_follow_the_images_or_what_is_given(
+    settings: list[str], train: tuple[int, int], test: tuple[int, ...], data: Path, source: Path
+) -> None:
+    recipe = load_recipe("transfer", [*settings, f"initialize.source={source}"])
+    settled = inherit_transfer(recipe, verydeep.read_dataset(data))
+    assert (settled.data.train_scale, settled.test_scales) == (train, test)
 
 
 def test_training_from_nothing_hints_at_it(data: Path, tmp_path: Path) -> None:

@@ -182,6 +182,24 @@ def test_what_is_of_images_is_refused(run: Path, data: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
+    ("settings", "section"),
+    [
+        ({"among": "AMONG"}, "exciting"),
+        ({"steps": 3}, "class-model"),
+        ({"layers": ["fc6"]}, "maps"),
+    ],
+)
+def test_settings_of_what_volumes_do_not_have_are_refused(
+    settings: dict[str, Any], section: str, tmp_path: Path
+) -> None:
+    model = random_classifier(name="A", dimensions=3)
+    np.save(tmp_path / "scan.npy", np.zeros((32, 32, 32), np.uint8))
+    given = {key: tmp_path if value == "AMONG" else value for key, value in settings.items()}
+    with pytest.raises(InputError, match=f"^{section}: of images only; volumes have saliency"):
+        verydeep.explain(model, tmp_path / "scan.npy", tmp_path.parent / "e", **given)
+
+
+@pytest.mark.parametrize(
     ("device", "asked", "found"),
     [("cpu", None, "fp32"), ("cpu", "bf16", "bf16"), ("cuda", None, "bf16")],
 )

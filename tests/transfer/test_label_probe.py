@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +20,11 @@ import verydeep as package
 from transfer.made import about, classifier
 from verydeep.data.label_split import random_folds
 from verydeep.errors import DataError
+from verydeep.transfer.extract import FeaturePart
 from verydeep.transfer.features import LABELS_FORMAT, Features
 from verydeep.transfer.label_probe import LabelProbeResult
 from verydeep.transfer.probe import probe
-from verydeep.transfer.storage import read_features
+from verydeep.transfer.storage import read_features, write_features
 
 CLASSES = ("cat", "dog", "elk")
 
@@ -132,3 +134,37 @@ def test_features_and_probe_of_a_table(
     text = verydeep("probe", file, "--C", 1).out
     assert "mean average precision" in text
     assert "top-1" not in text
+
+
+def test_fewer_images_than_folds_are_refused(scenes: Features) -> None:
+    few = scenes.splits == "test"
+    few[:3] = True
+    columns = ("files", "splits", "labels", "vectors")
+    parts = replace(scenes, **{name: getattr(scenes, name)[few] for name in columns})
+    with pytest.raises(DataError, match="4 folds need 4 training images, but there are 3"):
+        probe(parts, folds=4)
+    assert checked(probe(parts, folds=3)).train_images == 3
+    assert checked(probe(parts, C=1)).train_images == 3
+
+
+def test_a_split_without_labels_has_no_precision(
+    scenes: Features, tmp_path: Path, verydeep: Callable[..., Outcome]
+) -> None:
+    labels = np.where(scenes.splits == "test", "[]", scenes.labels)
+    parts = [
+        FeaturePart(
+            name,
+            tuple(scenes.files[rows].tolist()),
+            tuple(labels[rows].tolist()),
+            scenes.vectors[rows],
+        )
+        for name in ("train", "test")
+        for rows in [scenes.splits == name]
+    ]
+    write_features(tmp_path / "scenes.npz", parts, scenes.about)
+    found = checked(probe(tmp_path / "scenes.npz", C=1))
+    assert (found.unlabelled, found.average_precision["cat"]) == (80, None)
+    assert "mean average precision: undefined" in repr(found)
+    told = verydeep("probe", tmp_path / "scenes.npz", "--C", 1)
+    assert told.code == 0, told.err
+    assert re.search(r"mean average precision +undefined\n", told.out)

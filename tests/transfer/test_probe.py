@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -181,6 +182,11 @@ def test_to_dict_is_json(hard: Features) -> None:
 def test_a_single_c_needs_no_folds(hard: Features) -> None:
     found = probe(hard, C=10, folds=1)
     assert (found.C, found.grid, found.folds) == (10, (), None)
+
+
+@pytest.mark.parametrize("cost", [np.float32(10), np.int64(10), np.array([10.0])])
+def test_c_may_be_a_number_of_numpy(hard: Features, cost: Any) -> None:
+    assert probe(hard, C=cost).C == 10.0
 
 
 def test_a_solver_that_gives_up_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:

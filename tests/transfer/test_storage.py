@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import zipfile
@@ -171,6 +172,21 @@ def test_a_pickle_is_not_executed(tmp_path: Path) -> None:
         read_features(tmp_path / "x.npz")
 
 
+def test_a_damaged_file_that_was_packed_again(written: dict[str, Path], tmp_path: Path) -> None:
+    packed = tmp_path / "packed.npz"
+    with zipfile.ZipFile(written[".npz"]) as old:
+        for kind in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED):
+            with zipfile.ZipFile(packed, "w", kind) as new:
+                for name in old.namelist():
+                    new.writestr(name, old.read(name))
+            assert len(read_features(packed)) == 5
+            whole = packed.read_bytes()
+            for place in range(0, len(whole), 3):
+                packed.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
+                with contextlib.suppress(DataError):
+                    read_features(packed)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -181,6 +197,9 @@ def test_a_pickle_is_not_executed(tmp_path: Path) -> None:
         ({"vector": np.zeros((5, 7), np.float32)}, r"vectors of shape \(5, 7\) for 5 files of 8"),
         ({"vector": np.zeros((4, 8), np.float32)}, r"vectors of shape \(4, 8\) for 5 files of 8"),
         ({"label": np.array(["cat"])}, r"vectors of shape \(5, 8\) for 5 files"),
+        ({"label": np.full((5, 1), "cat")}, r"vectors of shape \(5, 8\) for 5 files"),
+        ({"file": np.array("a.png")}, r"vectors of shape \(5, 8\) for 1 file of"),
+        ({"vector": np.array(1.0)}, r"vectors of shape \(\) for 5 files"),
         ({"vector": np.full((5, 8), np.nan, np.float32)}, "infinite values or NaN"),
         ({"vector": np.array("text")}, "vectors must be floats, got <U4"),
         ({"label": None}, "cannot be read"),

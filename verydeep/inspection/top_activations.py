@@ -16,9 +16,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from verydeep.data.geometry import View, Window
+from verydeep.data.geometry import View, Window, center_window
 from verydeep.data.pipeline.rescaled import Pixels, TestPictures
-from verydeep.errors import printable
+from verydeep.errors import InputError, printable
 from verydeep.evaluation.view_batching import Together, in_blocks
 from verydeep.inspection.activations import LayerMap, Unit, activations
 from verydeep.inspection.layers import check_channel
@@ -54,10 +54,11 @@ class Patch:
     Attributes:
         index: Index of the image.
         unit: The unit.
-        field: Theoretical receptive field of the unit on the rescaled image.
+        field: Theoretical receptive field of the unit on the rescaled image, or on its centre if
+            the net takes images of one size.
         pixels: Visible part of the field, uint8 (3, H, W).
-        size: Height and width of the rescaled image.
-        thumbnail: Thumbnail of the image, uint8 (3, h, w).
+        size: Height and width of the rescaled image, or of its centre.
+        thumbnail: Thumbnail of the same, uint8 (3, h, w).
     """
 
     index: int
@@ -100,8 +101,10 @@ def strongest_patches(
         progress: Progress reporter.
 
     Raises:
-        InputError: The net has no such channel.
+        InputError: The net has no such channel, or ``top`` is below 1.
     """
+    if top < 1:
+        raise InputError(f"top must be at least 1, got {top} instead")
     for channel in channels:
         check_channel(model.net, *channel)
     rankings = {channel: _Ranking(model, channel, top) for channel in channels}
@@ -127,10 +130,17 @@ def strongest_patches(
                     f"{_name(pictures, picture.index)}: {too_large(height, width)}"
                 )
             else:
-                view = View(Window(0, 0, height, width))
+                view = View(_seen(model, height, width))
                 together.add(0, view, pixels, (picture.index, picture.scales[0]), picture.index)
     pictures.unreadable.update(large)
     return {channel: ranking.patches() for channel, ranking in rankings.items()}
+
+
+def _seen(model: Classifier, height: int, width: int) -> Window:
+    """Return the part of an image that a net sees: all of it, or its centre if that is its size."""
+    if model.any_size:
+        return Window(0, 0, height, width)
+    return center_window(height, width, model.input_size)
 
 
 def _name(pictures: TestPictures, index: int) -> str:

@@ -112,14 +112,16 @@ def explain(
     sizes = None if box_scales is None else tuple(box_scales)
     _check_partners(only, channels=named, among=among, boxes=boxes, box_scales=sizes)
     wanted = {"boxes": boxes or None, "exciting": among, "class-model": steps}
-    choice = _choose(only, [name for name, how in wanted.items() if how is not None], named)
+    more = [name for name, how in wanted.items() if how is not None]
+    choice = _choose(only, more, named)
     given = _given(pictures)
-    _check_target(folder, given)
+    _check_target(folder, given, among)
     with hold(folder):
         started = time.perf_counter()
         loaded = loaded_classifier(model, compute, multi_label=None)
         sources = loaded.sources(given, progress)
-        choice = _suited(choice, loaded, only, progress)
+        asked = (*only, *more, *(["maps"] if layers else []))
+        choice = _suited(choice, loaded, only, asked, progress)
         nets = _regressors(boxes, sizes, loaded, compute)
         subjects = _subjects(loaded, sources, scale, label, center=center)
         _check_names(loaded, layers, named)
@@ -172,10 +174,20 @@ def _choose(only: Sequence[str], wanted: Sequence[str], channels: tuple[Channel,
     return replace(choice, entries=tuple(entries))
 
 
-def _suited(choice: Choice, model: Classifier, only: Sequence[str], progress: Progress) -> Choice:
-    """Return the sections that a model can have; log which are left out."""
+def _suited(
+    choice: Choice, model: Classifier, only: Sequence[str], asked: Sequence[str], progress: Progress
+) -> Choice:
+    """Return the sections that a model can have; log which are left out.
+
+    Args:
+        choice: The chosen sections.
+        model: The model.
+        only: Sections that the user named.
+        asked: These, and those that other settings are for.
+        progress: Told what is left out.
+    """
     if model.net.dimensions == 3:
-        choice = of_volumes(choice, only)
+        choice = of_volumes(choice, asked)
     choice = choice if model.classes else without_classes(choice, only)
     for reason in choice.left_out:
         progress.log(f"left out: {reason}")
@@ -188,17 +200,20 @@ def _given(pictures: Picture | Iterable[Picture]) -> list[Picture]:
     return [*pictures]
 
 
-def _check_target(out: Path, given: Sequence[Picture]) -> None:
+def _check_target(out: Path, given: Sequence[Picture], among: Data | None) -> None:
     """Refuse to write among the images, where the next call would read its own figures.
 
-    This excludes given folders with everything below them, and the parent folders of given files.
+    This excludes given and searched folders with everything below them, and the parent folders of
+    given files.
     """
-    for one in given:
+    for one in (*given, among):
         path = expanded(one) if isinstance(one, str | Path) else None
         if path and path.is_dir() and lies_within(out, path):
             raise InputError(
                 f"{out} lies within the images of {path}: choose another {option('out')}"
             )
+    for one in given:
+        path = expanded(one) if isinstance(one, str | Path) else None
         if path and path.is_file() and _same_folder(out, path.parent):
             raise InputError(
                 f"{out} is the folder of {path}, where a call on it would take the drawings for "

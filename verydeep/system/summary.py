@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from html import escape
+from math import isnan
 
 Rows = Iterable[tuple[str, object]]
 
@@ -45,11 +46,13 @@ def html_table(rows: Iterable[Sequence[object]], head: Sequence[object] = ()) ->
 
 
 def percent(error: float, interval: Sequence[float] | None = None) -> str:
-    """Format an error with its 95 % confidence interval.
+    """Format an error with its 95 % confidence interval; NaN is one that is undefined.
 
-    >>> percent(14.4, (11.23, 17.3)), percent(5)
-    ('14.40 % (11.2 to 17.3)', '5.00 %')
+    >>> percent(14.4, (11.23, 17.3)), percent(5), percent(float("nan"))
+    ('14.40 % (11.2 to 17.3)', '5.00 %', 'undefined')
     """
+    if isnan(error):
+        return "undefined"
     return f"{error:.2f} %" + ("" if interval is None else " ({:.1f} to {:.1f})".format(*interval))
 
 

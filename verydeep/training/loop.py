@@ -267,25 +267,23 @@ class Loop:
         self._health.check_same(self._moment())
         self._record(self._rate)
 
-    def record_fit(self, loss: float, wrong: float, seconds: float) -> None:
+    def record_fit(
+        self, loss: float, wrong: float, seconds: float, *, ends: str | None = None
+    ) -> None:
         """Record a fit that was made outside this loop, as the first epoch.
 
         Args:
             loss: Its training loss.
             wrong: Its training error, 0 to 1.
             seconds: The time that it took.
+            ends: Reason why the training ends with it; None if it goes on.
         """
         count = self.batches.pictures
         self.position.sums = EpochSums(count, loss * count, round(wrong * count), seconds)
-        self._record(0.0)
+        self._record(0.0, ends)
 
-    def end(self, because: str) -> None:
-        """End the training."""
-        self.position.end(because, self.epochs)
-        self.save()
-
-    def _record(self, rate: float) -> None:
-        """Validate, and write down the epoch that has ended."""
+    def _record(self, rate: float, ends: str | None = None) -> None:
+        """Validate, and write down the epoch that has ended, and with it perhaps the training."""
         position, started = self.position, time.monotonic()
         measured = self.group.broadcast(dict(self.validate()))
         if not math.isfinite(measured[self.watch]):
@@ -295,7 +293,7 @@ class Loop:
         position.history.append(row)
         position.epoch, position.step, position.sums = position.epoch + 1, 0, EpochSums()
         self._note_best(row, measured)
-        self._advance(measured[self.watch])
+        self._advance(measured[self.watch], ends)
         self.save()
         self._write_log()
         self.on_epoch(row)
@@ -325,9 +323,9 @@ class Loop:
         if (best or self.keep_last) and self.group.first:
             self.on_keep(row)
 
-    def _advance(self, value: float) -> None:
+    def _advance(self, value: float, ends: str | None) -> None:
         """Advance the schedule by an epoch with this validation value; rank 0 decides."""
-        stop = self.schedule.end_epoch(value) if self.group.first else None
+        stop = ends or (self.schedule.end_epoch(value) if self.group.first else None)
         if stop is None and self.position.epoch >= self.epochs:
             stop = ceiling(self.epochs)
         stop, state = self.group.broadcast((stop, self.schedule.state()))

@@ -109,7 +109,12 @@ def _share(
         Vectors, float32 (N, D), and the indices of unreadable images.
     """
     mine = group.share(len(samples), block)
-    pictures = TestPictures(samples.take(mine).paths, descriptor.used_scales, workers)
+    pictures = TestPictures(
+        samples.take(mine).paths,
+        descriptor.used_scales,
+        workers,
+        dimensions=model.net.dimensions,
+    )
     vectors = describe_pictures(model, pictures, descriptor, block=block, task=task)
     faults = set(group.join_values(pictures.unreadable, mine))
     return group.join_rows(vectors.numpy(), mine, len(samples)), faults

@@ -74,7 +74,7 @@ class LabelProbeResult(AnyProbe):
 
     mean_average_precision: float
     mean_average_precision_interval: tuple[float, float]
-    average_precision: Mapping[str, float]
+    average_precision: Mapping[str, float | None]
     voc2007_mean_average_precision: float
     micro_f1: float
     unlabelled: int
@@ -108,13 +108,18 @@ def probe_labels(
         task: Told of finished fits.
 
     Raises:
-        DataError: The training images have no label, or all have all.
+        DataError: The training images have no label, or all have all, or are fewer than the folds.
     """
     started, truth = time.perf_counter(), train.truth()
     if not ((truth.any(0)) & ~truth.all(0)).any():
         raise DataError(
             f"features of {train.about.data}: no class is on some training images and not on "
             "others; an SVM needs both"
+        )
+    if len(costs) > 1 and len(train) < folds:
+        raise DataError(
+            f"{folds} folds need {folds} training images, but there are {len(train)}: use fewer "
+            "folds, or give a single C"
         )
     grid = _cross_validate(train.vectors, truth, costs, folds, seed, task)
     best = chosen_cost(grid, costs)
@@ -141,7 +146,10 @@ def _measures(answers: LabelProbeAnswers) -> dict[str, Any]:
     return {
         "mean_average_precision": mean_of_known(by_class),
         "mean_average_precision_interval": (100 * low, 100 * high),
-        "average_precision": dict(zip(answers.classes, by_class.tolist(), strict=True)),
+        "average_precision": {
+            name: value if np.isfinite(value) else None
+            for name, value in zip(answers.classes, by_class.tolist(), strict=True)
+        },
         "voc2007_mean_average_precision": 100 * mean_of_known(older),
         "micro_f1": 100 * float(f1_of(counts_of(margins >= 0, truth).sum(1))),
     }

@@ -194,7 +194,7 @@ def mean_class_recall(labels: Sequence[str], guesses: Sequence[str]) -> float:
 
 
 def _checked_costs(C: float | Sequence[float]) -> tuple[float, ...]:
-    costs = (C,) if isinstance(C, int | float) else tuple(C)
+    costs = (C,) if isinstance(C, int | float | np.number) else tuple(C)
     if not costs or not all(0 < cost < float("inf") for cost in costs):
         raise InputError(
             f"C must be one number or more, each above 0 and finite, got {C!r} instead"

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from verydeep.data.images.inputs import Picture, list_pictures
+from verydeep.data.images.inputs import Picture
 from verydeep.data.pipeline.rescaled import TestPictures
 from verydeep.errors import InputError, PictureError
 from verydeep.evaluation.joint_tests import block_size
 from verydeep.evaluation.protocol import Scales
 from verydeep.models.classifier import Classifier, load_classifier
+from verydeep.system.progress import Progress
 from verydeep.system.settings import Compute
 from verydeep.transfer.describe import describe_pictures
 from verydeep.transfer.descriptor import Descriptor
@@ -74,7 +75,8 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Return the features of images.
 
         Args:
-            X: Paths, PIL images, arrays or a folder, as for :meth:`verydeep.Classifier.predict`.
+            X: Paths, PIL images, arrays or a folder, as for :meth:`verydeep.Classifier.predict`;
+                of a net of volumes, paths.
 
         Returns:
             Unit vectors, float32 (N, D).
@@ -86,7 +88,12 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         model, descriptor = self._made()
         if isinstance(X, np.ndarray) and (X.dtype.kind in "OU" or X.ndim == 4):
             X = list(X.ravel() if X.dtype.kind in "OU" else X)  # many, as cross-validation has them
-        pictures = TestPictures(list_pictures(X), descriptor.used_scales, self.workers)
+        pictures = TestPictures(
+            model.sources(X, Progress()),
+            descriptor.used_scales,
+            self.workers,
+            dimensions=model.dimensions,
+        )
         vectors = describe_pictures(model, pictures, descriptor, block=block_size(len(pictures)))
         if pictures.unreadable:
             reasons = [*pictures.unreadable.values()]

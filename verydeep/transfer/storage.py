@@ -23,7 +23,7 @@ from typing import IO, Any
 import numpy as np
 from pydantic import ValidationError
 
-from verydeep.errors import DataError, InputError, MissingExtra
+from verydeep.errors import DataError, InputError, MissingExtra, plural
 from verydeep.system.files import expanded, write_atomically
 from verydeep.transfer.extract import FeaturePart
 from verydeep.transfer.features import FORMAT, LABELS_FORMAT, About, Features
@@ -92,10 +92,10 @@ def read_features(path: str | Path) -> Features:
         raise DataError(f"{path}: vectors must be floats, got {vectors.dtype} instead")
     files, splits, labels = (np.asarray(column, np.str_) for column in columns)
     features = Features(files, splits, labels, np.asarray(vectors, np.float32), _about(about, path))
-    lengths = {len(column) for column in (files, splits, labels)}
-    if lengths != {len(vectors)} or features.vectors.shape[1:] != (features.about.dimension,):
+    shapes = {column.shape for column in (files, splits, labels)}
+    if shapes != {vectors.shape[:1]} or vectors.shape[1:] != (features.about.dimension,):
         raise DataError(
-            f"{path}: vectors of shape {features.vectors.shape} for {len(features.files)} files "
+            f"{path}: vectors of shape {vectors.shape} for {plural(files.size, 'file')} "
             f"of {features.about.dimension} features each"
         )
     if not np.isfinite(features.vectors).all():
@@ -186,9 +186,9 @@ def _read_npz(path: Path) -> tuple[Any, list[Any], Any]:
                 raise DataError(_OTHER.format(path=path))
             about = json.loads(str(arrays["about"]))
             return about, [arrays[name] for name in COLUMNS], arrays["vector"]
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, EOFError) as error:
-        if isinstance(error, DataError):
-            raise
+    except DataError:
+        raise
+    except Exception as error:  # depends on the damage
         raise DataError(f"{path}: cannot be read ({error})") from error
 
 

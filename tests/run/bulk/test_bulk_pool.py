@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verydeep.errors import InputError, MachineError
+from verydeep.run.bulk.bulk import MOST_DEADLY
 from verydeep.run.bulk.pool import ATTEMPTS, MOST_IN_A_ROW, Pool
 from verydeep.run.bulk.work import Fault
 
@@ -129,6 +130,23 @@ def test_where_nothing_can_be_done_the_rest_is_not_tried() -> None:
     with pytest.raises(MachineError, match=r"^24 attempts failed .*, the last with: lost$"):
         results(made, 5000)
     assert tries.total() == MOST_IN_A_ROW
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_as_many_deadly_tasks_as_are_looked_into_do_not_end_the_job(size: int) -> None:
+    def do(actor: int, part: int) -> int:
+        if part % 4 == 0:
+            raise RayError("lost")
+        return part
+
+    made = pool(do, size)
+    assert len(results(made, 4 * MOST_DEADLY)) == 3 * MOST_DEADLY
+    assert [lost.rows.start % 40 for lost in made.lost] == [0] * MOST_DEADLY
+    made = pool(lambda actor, part: do(actor, 0), size)
+    assert results(made, MOST_DEADLY) == {}
+    rows = [range(10 * part, 10 * part + 1) for part in range(MOST_DEADLY)]
+    assert [*made.tables(rows, ABOUT)] == []
+    assert MOST_DEADLY < MOST_IN_A_ROW
 
 
 def test_a_model_that_cannot_be_loaded_ends_the_job() -> None:

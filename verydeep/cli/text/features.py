@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from verydeep.cli.text.columns import align
+from verydeep.cli.text.multi_label import mean_precision_as_text, percent_or_undefined
 from verydeep.evaluation.metrics import has_top5
 
 
@@ -58,10 +59,9 @@ def _class_measures(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _label_measures(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    name = "mean_average_precision"
-    yield "mean average precision", _with_interval(result[name], result[f"{name}_interval"])
-    yield "  Pascal VOC 2007", f"{result[f'voc2007_{name}']:.2f} %"
-    yield "micro F1", f"{result['micro_f1']:.2f} %"
+    yield "mean average precision", mean_precision_as_text(result)
+    yield "  Pascal VOC 2007", percent_or_undefined(result["voc2007_mean_average_precision"])
+    yield "micro F1", percent_or_undefined(result["micro_f1"])
 
 
 def _with_interval(value: float, bounds: Sequence[float]) -> str:

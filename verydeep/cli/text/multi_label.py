@@ -29,14 +29,14 @@ def labels_as_text(result: Mapping[str, Any]) -> str:
             f"{result['unlabelled']:,} without a label",
         ),
         *_beware(result),
-        ("mean average precision", _with_interval(result)),
-        ("  micro", _percent(result["micro_average_precision"])),
-        ("  Pascal VOC 2007", _percent(result["voc2007_mean_average_precision"])),
+        ("mean average precision", mean_precision_as_text(result)),
+        ("  micro", percent_or_undefined(result["micro_average_precision"])),
+        ("  Pascal VOC 2007", percent_or_undefined(result["voc2007_mean_average_precision"])),
         ("thresholds", f"fitted on {fitted}" if fitted else "0.5"),
-        ("  micro F1", _percent(result["micro_f1"])),
-        ("  macro F1", _percent(result["macro_f1"])),
-        ("  subset accuracy", _percent(result["subset_accuracy"])),
-        ("  Hamming loss", _percent(result["hamming_loss"])),
+        ("  micro F1", percent_or_undefined(result["micro_f1"])),
+        ("  macro F1", percent_or_undefined(result["macro_f1"])),
+        ("  subset accuracy", percent_or_undefined(result["subset_accuracy"])),
+        ("  Hamming loss", percent_or_undefined(result["hamming_loss"])),
         ("coverage error", f"{result['coverage_error']:.2f} classes"),
         ("ranking loss", f"{result['ranking_loss']:.4f}"),
         ("loss", f"{result['loss']:.4f}"),
@@ -52,17 +52,19 @@ def _beware(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "beware", reason
 
 
-def _percent(value: float | None) -> str:
+def percent_or_undefined(value: float | None) -> str:
+    """Return a measure in percent; None is one that is undefined, as without any label."""
     return "undefined" if value is None else f"{value:.2f} %"
 
 
-def _with_interval(result: Mapping[str, Any]) -> str:
+def mean_precision_as_text(result: Mapping[str, Any]) -> str:
+    """Return the mean average precision of a result, with its interval."""
     value, (low, high) = (
         result["mean_average_precision"],
         result["mean_average_precision_interval"],
     )
     if value is None:
-        return _percent(value)
+        return percent_or_undefined(value)
     interval = "" if low is None else f"  (95 % interval {low:.2f} to {high:.2f})"
     return f"{value:.2f} %{interval}"
 
@@ -102,8 +104,8 @@ def _cells(test: Mapping[str, Any]) -> Cells:
         test["protocol"],
         ", ".join(map(str, test["scales"])),
         str(test["views"]),
-        _percent(test["mean_average_precision"]),
+        percent_or_undefined(test["mean_average_precision"]),
         "" if low is None else f"{low:.1f} to {high:.1f}",
-        _percent(test["micro_f1"]),
+        percent_or_undefined(test["micro_f1"]),
         f"{test['seconds']:.1f}",
     )

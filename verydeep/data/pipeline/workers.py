@@ -17,7 +17,7 @@ from verydeep.data.images.member import ImageSource
 from verydeep.data.volumes.formats import is_volume, is_volume_name
 from verydeep.data.volumes.read import read_volume
 from verydeep.data.volumes.volume import Volume
-from verydeep.errors import PictureError, plural, printable
+from verydeep.errors import InputError, PictureError, plural, printable
 from verydeep.system.device import usable_cores
 from verydeep.system.workers.pool import Workers
 
@@ -140,7 +140,12 @@ def worker_count(wish: int | None, files: int) -> int:
     Args:
         wish: The requested number; None decides by files and cores.
         files: Number of files.
+
+    Raises:
+        InputError: The requested number is negative.
     """
+    if wish is not None and wish < 0:
+        raise InputError(f"workers must be 0 or more, or None for all cores, got {wish} instead")
     if multiprocessing.current_process().daemon:  # may not start processes
         return 0
     if wish is not None:

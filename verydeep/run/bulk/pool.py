@@ -19,7 +19,10 @@ ATTEMPTS = 3
 """Attempts at a task, and at starting an actor."""
 
 MOST_IN_A_ROW = 24
-"""Failures without a success between them, or three per actor, after which the job ends."""
+"""Tasks, or three per actor, that failed without a success between them, after which the job ends.
+
+More than the tasks of which it is found out why they fail.
+"""
 
 PATIENCE = 1.0
 """Seconds after which waiting for an actor looks for signals."""
@@ -71,7 +74,7 @@ class Pool:
         self._free: list[Any] = []
         self._failed_starts = 0
         self._attempts: Counter[range] = Counter()
-        self._in_a_row = 0
+        self._failed_in_a_row: set[range] = set()
 
     def first(self) -> About:
         """Start the first actor, and return what it has loaded.
@@ -102,6 +105,7 @@ class Pool:
         """
         self.lost.clear()
         self._attempts.clear()
+        self._failed_in_a_row.clear()
         waiting = deque(tasks)
         while waiting or any(rows is not None for _, rows in self._running.values()):
             self._occupy(waiting)
@@ -114,7 +118,7 @@ class Pool:
             if isinstance(outcome, Fault):
                 self._fail(Lost(rows, outcome, ended=actor is None), waiting)
             else:
-                self._in_a_row = 0
+                self._failed_in_a_row.clear()
                 yield rows, outcome
 
     def close(self) -> None:
@@ -179,10 +183,10 @@ class Pool:
         if not lost.fault.machine:
             raise InputError(lost.fault.text)
         self.retried += 1
-        self._in_a_row += 1
-        if self._in_a_row >= max(MOST_IN_A_ROW, ATTEMPTS * self.size):
+        self._failed_in_a_row.add(lost.rows)
+        if len(self._failed_in_a_row) >= max(MOST_IN_A_ROW, ATTEMPTS * self.size):
             raise MachineError(
-                f"{self._in_a_row} attempts failed one after the other, the last with: "
+                f"{len(self._failed_in_a_row)} attempts failed one after the other, the last with: "
                 f"{lost.fault.text}"
             )
         self._attempts[lost.rows] += 1

@@ -198,9 +198,8 @@ class TransferTrainer(Trainer):
         scores = head.scores(rows.values)
         wrong = self.loss.wrong(scores, rows.labels).double().mean()
         loss = float(self.loss.losses(scores, rows.labels).mean())
-        loop.record_fit(loss, float(wrong), time.monotonic() - self._started)
-        if not self._tunes:
-            loop.end(ONLY_HEAD)
+        ends = None if self._tunes else ONLY_HEAD
+        loop.record_fit(loss, float(wrong), time.monotonic() - self._started, ends=ends)
 
     def _fit(self, rows: Rows) -> LinearHead:
         fits = len(self.settings.strengths) * self.settings.folds

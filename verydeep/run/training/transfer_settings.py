@@ -87,8 +87,9 @@ def _sizes(recipe: Recipe, dataset: Dataset, source_size: int) -> dict[str, Any]
     low, high = round(size * 8 / 7), round(size * 10 / 7)
     if dataset.multi_label:
         low, high = size, size * 9 // 8
-    if "train_scale" not in recipe.data.model_fields_set:
-        taken["data__train_scale"] = [low, high]
+    if "train_scale" in recipe.data.model_fields_set:  # from which the test's follow
+        return taken
+    taken["data__train_scale"] = [low, high]
     if "scales" not in recipe.test.model_fields_set and recipe.test.protocol not in OWN_SCALES:
         taken["test__scales"] = [low]
     return taken

@@ -163,17 +163,17 @@ def choose(only: Iterable[str] = (), more: Iterable[str] = ()) -> Choice:
     return Choice(tuple(entry for entry in chosen if not entry.captum), (reason,) if names else ())
 
 
-def of_volumes(choice: Choice, only: Iterable[str]) -> Choice:
+def of_volumes(choice: Choice, asked: Iterable[str]) -> Choice:
     """Return the sections that volumes can have, drawn as slices.
 
     Args:
         choice: The chosen sections.
-        only: Sections that the user named.
+        asked: Sections that the user named, or gave settings for.
 
     Raises:
-        InputError: A named section is of images only.
+        InputError: One of these is of images only.
     """
-    if others := sorted({*only} - {*OF_VOLUMES}):
+    if others := sorted({*asked} - {*OF_VOLUMES}):
         raise InputError(
             f"{', '.join(others)}: of images only; volumes have {', '.join(OF_VOLUMES)}"
         )

@@ -28,6 +28,7 @@ from verydeep.models.classifier import Classifier, name_of
 from verydeep.run.features import features_of
 from verydeep.run.testing.bench import load_model
 from verydeep.run.testing.overlap import run_of, seen_by
+from verydeep.system.device import without_secret
 from verydeep.system.files import encodable, expanded, make_output_folder
 from verydeep.system.locks import hold
 from verydeep.system.option_names import option
@@ -103,7 +104,7 @@ def find_label_errors(
     judged = pool.judged(answers)
     result = judge_labels(
         judged,
-        data=source.name,
+        data=without_secret(source.name),
         source=answers.source,
         method=method,
         left_out=answers.left_out,

@@ -364,3 +364,10 @@ def test_the_program_takes_the_features_of_a_model(
         f"a logistic regression on fc7 of {model} (net A), each image in one of 3 folds"
         in (found["source"])
     )
+
+
+def test_folds_belong_to_a_regression(colours: Path, folded: Path, verydeep: Program) -> None:
+    for judge in ((), ("--model", folded)):
+        outcome = verydeep("check", colours, *judge, "--folds", 3)
+        assert outcome.code == 2
+        assert "--folds is for a logistic regression" in outcome.err

@@ -65,7 +65,9 @@ def check(
             "file of verydeep features.",
         ),
     ] = None,
-    folds: Annotated[int, typer.Option(min=2, help="Folds of that logistic regression.")] = 5,
+    folds: Annotated[
+        int | None, typer.Option(min=2, help="Folds of that logistic regression; default: 5.")
+    ] = None,
     layout: Layout = None,
     group_by: GroupBy = None,
     task: Task = None,
@@ -84,6 +86,8 @@ def check(
     """
     if model is not None and features is not None:
         raise InputError("--model and --features are two sources of one judgement: give one")
+    if folds is not None and features is None:
+        raise InputError("--folds is for a logistic regression: name its features with --features")
     if model is not None and not is_cross_validation(model):
         check_models(model)
     check_models(features, torchvision="vgg")
@@ -114,8 +118,8 @@ def check(
     text = check_as_text(value, out)
     fault = None
     if model is not None or features is not None:
-        how: dict[str, Any] = {"folds": folds, "group_by": group_by, "layout": layout, "out": out}
-        how |= {"task": task, "compute": Compute(**compute), "progress": progress}
+        how: dict[str, Any] = {"folds": folds or 5, "group_by": group_by, "layout": layout}
+        how |= {"out": out, "task": task, "compute": Compute(**compute), "progress": progress}
         try:
             value["label_errors"], labels = _label_errors(data, model, features, how)
             text = f"{labels}\n\n{text}"

@@ -228,3 +228,18 @@ def test_a_rate_of_zero_is_left_out() -> None:
     rows = [row(1), row(2), row(3, learning_rate=0.0)]
     (line,) = elements(learning_curves(rows, rows[0])[2], "polyline", "rate")
     assert len(points(line)) == 2
+
+
+def test_a_squared_error_is_not_told_in_nats(run: Path) -> None:
+    rows = [row(1), row(2)]
+    assert "loss (nats)" in learning_curves(rows, rows[0])[0]
+    assert "nats" not in learning_curves(rows, rows[0], squared=True)[0]
+    recipe = (run / "recipe.yaml").read_text("utf-8")
+    assert "loss: cross-entropy" in recipe
+    words = "The training loss is the mean squared error of the scores"
+    assert words not in page(run).text
+    changed = recipe.replace("loss: cross-entropy", "loss: squared-error", 1)
+    (run / "recipe.yaml").write_text(changed, "utf-8")
+    found = page(run)
+    assert words in found.text
+    assert "loss (nats)" not in found.text.partition("Learning curves")[2].partition("Classes")[0]

@@ -366,8 +366,12 @@ def test_the_program_takes_the_features_of_a_model(
     )
 
 
-def test_folds_belong_to_a_regression(colours: Path, folded: Path, verydeep: Program) -> None:
-    for judge in ((), ("--model", folded)):
+def test_options_belong_to_a_judge(colours: Path, verydeep: Program) -> None:
+    for judge in ((), ("--model", "runs/cv")):
         outcome = verydeep("check", colours, *judge, "--folds", 3)
         assert outcome.code == 2
         assert "--folds is for a logistic regression" in outcome.err
+    for setting in (("--device", "cpu"), ("--precision", "fp32"), ("--engine", "torch")):
+        outcome = verydeep("check", colours, *setting)
+        assert outcome.code == 2
+        assert f"{setting[0]} is for a net that judges labels" in outcome.err

@@ -14,7 +14,7 @@ from verydeep.cli.output import list_unreadable, print_result
 from verydeep.cli.text.columns import align
 from verydeep.errors import DataError, InputError
 from verydeep.models.path import check_models
-from verydeep.system.settings import Compute
+from verydeep.system.settings import Compute, default_of
 from verydeep.training.folds_folder import is_cross_validation
 
 if TYPE_CHECKING:
@@ -84,10 +84,7 @@ def check(
     With --model or --features, labels that are likely wrong are listed, too; they do not change the
     exit code.
     """
-    if model is not None and features is not None:
-        raise InputError("--model and --features are two sources of one judgement: give one")
-    if folds is not None and features is None:
-        raise InputError("--folds is for a logistic regression: name its features with --features")
+    _check_judge(model, features, folds, compute)
     if model is not None and not is_cross_validation(model):
         check_models(model)
     check_models(features, torchvision="vgg")
@@ -132,6 +129,21 @@ def check(
         if out is None:
             progress.log(keep_lists(report, workers=compute["workers"], progress=progress))
         raise typer.Exit(report.exit_code)
+
+
+def _check_judge(
+    model: str | None, features: str | None, folds: int | None, compute: dict[str, Any]
+) -> None:
+    """Refuse options about the judge of labels that would be ignored."""
+    if model is not None and features is not None:
+        raise InputError("--model and --features are two sources of one judgement: give one")
+    if folds is not None and features is None:
+        raise InputError("--folds is for a logistic regression: name its features with --features")
+    for name in ("device", "precision", "engine") if model is None and features is None else ():
+        if compute[name] != default_of(Compute, name):
+            raise InputError(
+                f"--{name} is for a net that judges labels: name one with --model or --features"
+            )
 
 
 def _label_errors(

@@ -16,7 +16,7 @@ from html_page import Page
 from verydeep.errors import ModelError
 from verydeep.run.report import report
 from verydeep.visualization.report.curves import Drop, drops_of, learning_curves
-from verydeep.visualization.report.provenance import kind_of_run
+from verydeep.visualization.report.provenance import kind_of_run, made
 
 
 @pytest.fixture
@@ -243,3 +243,12 @@ def test_a_squared_error_is_not_told_in_nats(run: Path) -> None:
     found = page(run)
     assert words in found.text
     assert "loss (nats)" not in found.text.partition("Learning curves")[2].partition("Classes")[0]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "mean"),
+    [("", "1.00, 2.00, 3.00"), ("data: {mean: 127.5}", "127.50, 127.50, 127.50")],
+)
+def test_the_mean_is_the_one_that_is_subtracted(recipe: str, mean: str) -> None:
+    data = {"data": "pets", "layout": "table", "colours": {"mean": [1.0, 2.0, 3.0]}}
+    assert dict(made({}, data, recipe))["mean RGB, subtracted from every pixel"] == mean

@@ -66,8 +66,8 @@ def made(
     Raises:
         ModelError: The recipe is not valid YAML.
     """
-    training = _section(recipe, "training")
-    colours = data.get("colours", {}).get("mean")
+    training, level = _section(recipe, "training"), _section(recipe, "data").get("mean")
+    colours = data.get("colours", {}).get("mean") if level is None else (level,) * 3
     lines = [
         ("seed", training.get("seed")),
         ("data", without_secret(str(data["data"]))),

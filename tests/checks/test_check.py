@@ -18,9 +18,11 @@ from verydeep import check
 from verydeep.checks import check as check_module
 from verydeep.checks.duplicates import Duplicates, Near
 from verydeep.checks.findings import Finding
+from verydeep.checks.open_dataset import place_of
 from verydeep.checks.report import CheckReport
 from verydeep.data.builtin import named
 from verydeep.data.builtin.multi_digits import make_multi_digits, write_multi_digits
+from verydeep.data.dataset import Dataset
 from verydeep.data.pipeline.colour_statistics import scan
 from verydeep.data.read import read_dataset
 from verydeep.errors import DataError, InputError
@@ -147,6 +149,38 @@ def test_broken_files_above_the_limit_are_an_error(key: str, data: Path) -> None
     assert (finding.severity, report.exit_code) == ("error", 2)
     assert finding.title == "1 of 25 files of train cannot be used: 4.00%, the limit is 1.00%"
     assert keys(check(data, limit=0.04)) == {key}
+
+
+def test_many_extensions_make_no_long_title(data: Path) -> None:
+    for number in range(300):
+        (data / f"train/cat/side.{number:03}").write_text("hello")
+    (data / "train/cat/more.000").write_text("hello")
+    finding = only(check(data), "no-pictures")
+    assert len(finding.files) == finding.count == 301
+    assert finding.title.startswith("301 files beside the images: 2 .000, 1 .")
+    assert finding.title.endswith(" and 292 others") or finding.title.endswith(", 292 others")
+    assert len(finding.title) < 120
+
+
+def test_an_elongated_image_is_not_said_to_have_too_many_pixels(data: Path) -> None:
+    save(scene(90, 4000, 20), data / "train/cat/x.png")
+    finding = only(check(data, limit=0.5), "too-large")
+    assert finding.title == "1 file: of too many pixels or bytes, or too elongated"
+    assert "cut elongated ones into pieces" in finding.advice
+    assert "aspect ratio is 1:200" in finding.files[0].reason
+
+
+def test_small_classes_are_named_with_their_split(tmp_path: Path) -> None:
+    root = write_class_folders(tmp_path / "pets", 2)
+    report = check(root)
+    assert "all" in report.dataset.splits
+    assert {file.split for file in only(report, "few-pictures").files} == {"all"}
+
+
+def test_the_name_of_remote_data_is_a_url_without_secrets() -> None:
+    address = "https://me:secret@example.org/pets/{train,val}.tar"
+    dataset = Dataset(Path("https://me:secret@example.org/pets"), "tar shards", ("cat",), {})
+    assert place_of(address, dataset) == "https://…@example.org/pets"
 
 
 def test_sixteen_bits_in_colour_files(data: Path) -> None:

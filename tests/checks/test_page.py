@@ -141,6 +141,19 @@ def test_the_choice_is_seeded_and_of_usable_training_pictures(
             assert picture.facts.fault is None
 
 
+def test_without_training_images_the_others_are_shown(tmp_path: Path) -> None:
+    root = tmp_path / "pets"
+    for split, count in (("val", 2), ("test", 3)):
+        for number in range(count):
+            save(scene(10 * count + number), root / split / "cat" / f"{number}.jpg")
+            save(scene(10 * count + number + 5), root / split / "dog" / f"{number}.jpg")
+    report = check(root)
+    sheets = choose_sheets(report.dataset, report.pictures)
+    assert [(sheet.title, sheet.total, len(sheet.pictures)) for sheet in sheets] == [
+        *(("cat", 5, 5), ("dog", 5, 5)),
+    ]
+
+
 def test_more_classes_than_fit_on_the_page_are_drawn(
     written: tuple[CheckReport, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -400,9 +400,9 @@ def test_the_program_says_i_dont_know(
 def test_the_report_of_a_run_shows_the_chosen_point_after_a_new_test(run: Path) -> None:
     before = report(run).read_text("utf-8")
     assert "Error among the answered" in before
-    assert "learned threshold" not in before
+    assert "as the model decides" not in before
     after = report(run, test=True).read_text("utf-8")
-    assert "learned threshold" in after
+    assert "as the model decides" in after
     assert "Coverage by class" in after
 
 

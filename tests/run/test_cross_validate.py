@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import statistics
 from collections.abc import Callable
@@ -106,10 +107,17 @@ def test_the_page_can_be_written_again(whole: Any, tmp_path: Path, verydeep: Pro
     out = tmp_path / "cv"
     shutil.copytree(whole.run, out)
     before = (out / "report.html").read_text()
+    parts = re.findall(r'<section id="(\w+)">', before)
+    assert re.findall(r'<li><a href="#(\w+)">', before) == parts
+    environment = json.loads((out / "fold-1" / "environment.json").read_text())
+    environment["command"] = ["verydeep", "train", "pets", "--folds", "3"]
+    (out / "fold-1" / "environment.json").write_text(json.dumps(environment))
     (out / "report.html").unlink()
     value = strict_json(verydeep("report", out, "--json").out)
     assert value["top1_error"] == whole.top1_error
-    assert (out / "report.html").read_text().count("<figure>") == before.count("<figure>")
+    again = (out / "report.html").read_text()
+    assert again.count("<figure>") == before.count("<figure>")
+    assert '<pre class="wrap">verydeep train pets --folds 3</pre>' in again
     (out / "cross_validation.json").unlink()
     outcome = verydeep("report", out)
     assert outcome.code == 2

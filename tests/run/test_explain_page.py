@@ -522,6 +522,7 @@ def test_without_captum_its_sections_are_left_out_unless_asked_for(
             "12.34 % top-1 error (dense, 1,234 images)",
         ),
         ({"top1_error": 7.0}, "7.00 % top-1 error"),
+        ({"mean_average_precision": 80.5}, "80.50 % mean average precision"),
         ({"loss": 1.0}, "not tested yet"),
         (None, None),
     ],
@@ -532,9 +533,9 @@ def test_the_page_says_what_was_measured_of_the_model_so_far(
     replace(load_classifier(model), measured=measured).save(tmp_path / "model")
     value = package.explain(tmp_path / "model", photos / "b.png", tmp_path / "x", only=["filters"])
     assert value["measured"] == measured
-    row = f"<dt>error</dt><dd>{words}</dd>"
+    row = f"<dt>test</dt><dd>{words}</dd>"
     assert (row in Page(tmp_path / "x").text) == (words is not None)
-    assert ("<dt>error</dt>" in Page(tmp_path / "x").text) == (words is not None)
+    assert ("<dt>test</dt>" in Page(tmp_path / "x").text) == (words is not None)
 
 
 # ---- the verb ----

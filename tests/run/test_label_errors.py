@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -16,10 +17,11 @@ from progresses import Listening
 from sklearn.datasets import load_digits
 from tiny import Outcome, recipe, strict_json, write_class_folders
 
-from verydeep import Features, cross_validate, find_label_errors
+from verydeep import Features, cross_validate, find_label_errors, read_dataset
 from verydeep.checks.label_errors import LabelError, LabelErrors
 from verydeep.checks.label_page import write_label_page
 from verydeep.cli.text.labels import labels_as_text
+from verydeep.data.samples import Samples
 from verydeep.errors import DataError, InputError
 from verydeep.run import label_errors
 from verydeep.transfer.features import About
@@ -364,3 +366,26 @@ def test_the_program_takes_the_features_of_a_model(
         f"a logistic regression on fc7 of {model} (net A), each image in one of 3 folds"
         in (found["source"])
     )
+
+
+def test_options_belong_to_a_judge(colours: Path, verydeep: Program) -> None:
+    for judge in ((), ("--model", "runs/cv")):
+        outcome = verydeep("check", colours, *judge, "--folds", 3)
+        assert outcome.code == 2
+        assert "--folds is for a logistic regression" in outcome.err
+    for setting in (("--device", "cpu"), ("--precision", "fp32"), ("--engine", "torch")):
+        outcome = verydeep("check", colours, *setting)
+        assert outcome.code == 2
+        assert f"{setting[0]} is for a net that judges labels" in outcome.err
+
+
+def test_features_learned_from_the_labels_are_told(pictures: Path, trained_run: Path) -> None:
+    progress = Listening()
+    find_label_errors(pictures, features=trained_run, folds=2, progress=progress)
+    (line,) = [line for line in progress.lines if "trained on" in line]
+    assert f"{trained_run} was trained on 24 of these 48 images: its features may repeat" in line
+    progress = Listening()
+    new = Samples.of(read_dataset(pictures).split("test"))
+    unseen = label_errors._Pool.of(replace(read_dataset(pictures), splits={"test": new}))
+    label_errors._warn_of_seen(unseen, trained_run, progress)
+    assert progress.lines == []

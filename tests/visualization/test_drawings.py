@@ -192,3 +192,13 @@ def test_a_darkened_figure_has_dark_paper_and_light_letters(themed: bool, tmp_pa
     assert max(map(max, colours)) > 0xC0
     assert (0, 0, 0) in colours  # the image itself stays as it was
     assert (255, 255, 255) not in colours
+
+
+def test_words_of_undecodable_names_are_kept_in_files(tmp_path: Path) -> None:
+    figure = Figure(figsize=(1, 1))
+    notes = {"Title": "“caf\udce9”", "Description": "a cat"}
+    for path in (tmp_path / "x.png", tmp_path / "x.svg"):
+        save_figure(figure, path, notes=notes)
+    with Image.open(tmp_path / "x.png") as image:
+        assert image.info["Title"] == "“caf\\udce9”"
+    assert "“caf\\udce9”" in (tmp_path / "x.svg").read_text("utf-8")

@@ -41,16 +41,19 @@ class Sheet:
 def choose_sheets(
     dataset: Dataset, pictures: Sequence[ImageFacts], *, seed: int = 0
 ) -> tuple[Sheet, ...]:
-    """Choose some usable training images of every class, or of as many as fit on the page.
+    """Choose some usable images of every class, or of as many classes as fit on the page.
+
+    They are training images; without a training split, those of all splits.
 
     Args:
         dataset: The data set.
         pictures: All of its files.
         seed: Random seed.
     """
+    splits = {"train", "all"} & {*dataset.splits} or {*dataset.splits}
     by_class: dict[int, array[int]] = defaultdict(lambda: array("q"))
     for number, picture in enumerate(pictures):
-        if picture.facts.fault is None and picture.split in ("train", "all"):
+        if picture.facts.fault is None and picture.split in splits:
             for label in dataset.classes_of(picture.label):
                 by_class[label].append(number)
     count = len(dataset.classes)

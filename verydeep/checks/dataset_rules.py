@@ -259,9 +259,10 @@ def _classes(evidence: Evidence) -> Iterator[Finding]:
             usable[picture.split][label] += picture.facts.fault is None
     for split, counts in usable.items():
         yield from _missing(classes, split, counts)
-    trained_on = usable.get("train") or usable.get("all")
+    trained_on = next((split for split in ("train", "all") if split in usable), None)
     if trained_on:
-        yield from _few(classes, trained_on, several=evidence.dataset.multi_label)
+        several = evidence.dataset.multi_label
+        yield from _few(classes, trained_on, usable[trained_on], several=several)
     if evidence.dataset.multi_label:
         yield from _unlabelled(evidence)
     yield from _empty_folders(evidence)
@@ -321,7 +322,9 @@ def _unlabelled(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def _few(classes: tuple[str, ...], counts: list[int], *, several: bool) -> Iterator[Finding]:
+def _few(
+    classes: tuple[str, ...], split: str, counts: list[int], *, several: bool
+) -> Iterator[Finding]:
     few = [(name, n) for name, n in zip(classes, counts, strict=True) if 0 < n < FEW]
     if few:
         yield Finding(
@@ -330,7 +333,7 @@ def _few(classes: tuple[str, ...], counts: list[int], *, several: bool) -> Itera
             f"{plural(len(few), 'class', 'classes')} with fewer than {FEW} training images",
             len(few),
             "too few to learn much: add some, or merge the class with another",
-            tuple(Flagged("", "train", name, plural(count, "image")) for name, count in few),
+            tuple(Flagged("", split, name, plural(count, "image")) for name, count in few),
         )
     low, high = min(counts, default=0), max(counts, default=0)
     if low and high / low >= IMBALANCE:

@@ -13,6 +13,7 @@ from verydeep.checks.findings import Evidence, Finding, Flagged, Severity
 from verydeep.checks.unlisted_files import Stray
 from verydeep.data.annotations import span
 from verydeep.data.dataset import relative_name
+from verydeep.data.folders.passed_over import by_ending
 from verydeep.data.images.formats import FORMAT_OF_SUFFIX, remedy
 from verydeep.errors import plural
 from verydeep.system.option_names import option
@@ -23,6 +24,9 @@ TINY = 32
 HUGE = 10_000_000
 """Pixels; decoding such an image takes about a tenth of a second in every epoch."""
 
+ENDINGS = 8
+"""Maximum number of extensions to name of files beside the images."""
+
 _FAULTS: dict[Fault, tuple[str, str]] = {
     "empty": ("empty", "download or export them again, or remove them"),
     "no-picture": (
@@ -30,8 +34,9 @@ _FAULTS: dict[Fault, tuple[str, str]] = {
         "remove them; if they are HEIC, AVIF or the like, convert them to JPEG or PNG",
     ),
     "too-large": (
-        "pixel bombs: more pixels than the limit",
-        "shrink them (ImageMagick: magick IN -resize 2048x2048 OUT), or remove them",
+        "of too many pixels or bytes, or too elongated",
+        "shrink them (ImageMagick: magick IN -resize 2048x2048 OUT), cut elongated ones into "
+        "pieces, or remove them",
     ),
     "broken": (
         "truncated or broken",
@@ -260,8 +265,7 @@ def _strays(evidence: Evidence) -> Iterator[Finding]:
         )
     others = [stray for stray in evidence.strays if not stray.picture and not stray.hidden]
     if others:
-        endings = Counter(stray.suffix or "no extension" for stray in others).most_common()
-        counted = ", ".join(f"{count:,} {suffix}" for suffix, count in endings)
+        counted = ", ".join(by_ending(Counter(stray.suffix for stray in others), ENDINGS))
         yield Finding(
             "no-pictures",
             "note",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -92,9 +93,11 @@ def _chosen(found: LabelErrors) -> Iterator[tuple[LabelError, ImageSource]]:
 
 
 def _sheets(found: LabelErrors, shown: list[tuple[LabelError, str]]) -> Iterator[Sheet]:
+    by_pair = defaultdict[tuple[str, str], list[tuple[LabelError, str]]](list)
+    for one in shown:
+        by_pair[one[0].given, one[0].suggested].append(one)
     for given, suggested, total in found.pairs:
-        own = [one for one in shown if (one[0].given, one[0].suggested) == (given, suggested)]
-        if own:
+        if own := by_pair.get((given, suggested)):
             yield Sheet(given, suggested, total, tuple(own))
 
 

@@ -15,6 +15,7 @@ from verydeep.data.read import Data, DataSource, read_dataset
 from verydeep.data.registry import LAYOUTS
 from verydeep.data.samples import SamplesBuilder
 from verydeep.errors import DataError
+from verydeep.system.device import without_secret
 from verydeep.system.files import expanded
 from verydeep.system.progress import Progress
 
@@ -85,9 +86,9 @@ def _flat(path: Path) -> Dataset | None:
 
 
 def place_of(data: Data, dataset: Dataset) -> str:
-    """Return the name of the data: the file if it is one, else the data set's folder."""
+    """Return the name of the data: the file if it is one, else the data set's folder or URL."""
     name = DataSource(data).name
-    return name if expanded(name).is_file() else str(dataset.root)
+    return name if expanded(name).is_file() else without_secret(dataset.place)
 
 
 def refusal_as_dict(data: str | Path, error: DataError) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from verydeep.cli.output import list_unreadable, print_result
 from verydeep.cli.text.columns import align
 from verydeep.errors import DataError, InputError
 from verydeep.models.path import check_models
-from verydeep.system.settings import Compute
+from verydeep.system.settings import Compute, default_of
 from verydeep.training.folds_folder import is_cross_validation
 
 if TYPE_CHECKING:
@@ -65,7 +65,9 @@ def check(
             "file of verydeep features.",
         ),
     ] = None,
-    folds: Annotated[int, typer.Option(min=2, help="Folds of that logistic regression.")] = 5,
+    folds: Annotated[
+        int | None, typer.Option(min=2, help="Folds of that logistic regression; default: 5.")
+    ] = None,
     layout: Layout = None,
     group_by: GroupBy = None,
     task: Task = None,
@@ -82,8 +84,7 @@ def check(
     With --model or --features, labels that are likely wrong are listed, too; they do not change the
     exit code.
     """
-    if model is not None and features is not None:
-        raise InputError("--model and --features are two sources of one judgement: give one")
+    _check_judge(model, features, folds, compute)
     if model is not None and not is_cross_validation(model):
         check_models(model)
     check_models(features, torchvision="vgg")
@@ -114,8 +115,8 @@ def check(
     text = check_as_text(value, out)
     fault = None
     if model is not None or features is not None:
-        how: dict[str, Any] = {"folds": folds, "group_by": group_by, "layout": layout, "out": out}
-        how |= {"task": task, "compute": Compute(**compute), "progress": progress}
+        how: dict[str, Any] = {"folds": folds or 5, "group_by": group_by, "layout": layout}
+        how |= {"out": out, "task": task, "compute": Compute(**compute), "progress": progress}
         try:
             value["label_errors"], labels = _label_errors(data, model, features, how)
             text = f"{labels}\n\n{text}"
@@ -128,6 +129,21 @@ def check(
         if out is None:
             progress.log(keep_lists(report, workers=compute["workers"], progress=progress))
         raise typer.Exit(report.exit_code)
+
+
+def _check_judge(
+    model: str | None, features: str | None, folds: int | None, compute: dict[str, Any]
+) -> None:
+    """Refuse options about the judge of labels that would be ignored."""
+    if model is not None and features is not None:
+        raise InputError("--model and --features are two sources of one judgement: give one")
+    if folds is not None and features is None:
+        raise InputError("--folds is for a logistic regression: name its features with --features")
+    for name in ("device", "precision", "engine") if model is None and features is None else ():
+        if compute[name] != default_of(Compute, name):
+            raise InputError(
+                f"--{name} is for a net that judges labels: name one with --model or --features"
+            )
 
 
 def _label_errors(

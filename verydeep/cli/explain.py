@@ -119,6 +119,7 @@ def explain(
     check_models(*(boxes or ()))
     check_files(files)
     from verydeep.run.explain import explain as explain_images
+    from verydeep.system.device import without_secret
     from verydeep.system.progress import console_progress
 
     rule = "--box-scales must be whole numbers"
@@ -139,7 +140,7 @@ def explain(
         steps=steps,
         seed=seed,
         compute=Compute(**compute),
-        command=shlex.join(["verydeep", *sys.argv[1:]]),
+        command=shlex.join(["verydeep", *map(without_secret, sys.argv[1:])]),
         progress=console_progress(),
     )
     value = result.to_dict()

@@ -28,6 +28,7 @@ from verydeep.models.classifier import Classifier, name_of
 from verydeep.run.features import features_of
 from verydeep.run.testing.bench import load_model
 from verydeep.run.testing.overlap import run_of, seen_by
+from verydeep.system.device import without_secret
 from verydeep.system.files import encodable, expanded, make_output_folder
 from verydeep.system.locks import hold
 from verydeep.system.option_names import option
@@ -103,7 +104,7 @@ def find_label_errors(
     judged = pool.judged(answers)
     result = judge_labels(
         judged,
-        data=source.name,
+        data=without_secret(source.name),
         source=answers.source,
         method=method,
         left_out=answers.left_out,
@@ -301,6 +302,19 @@ def _features(
     path = None if isinstance(given, Classifier) else expanded(given)
     if path is not None and path.suffix in STORED and path.is_file():
         return read_features(path)
+    _warn_of_seen(pool, given, progress)
     whole = replace(pool.dataset, splits={"all": pool.samples})
     progress.log(f"{whole.place}: {whole.describe()}")
     return features_of(given, whole, compute=compute, progress=progress)
+
+
+def _warn_of_seen(pool: _Pool, model: str | Path | Classifier, progress: Progress) -> None:
+    """Warn of features that a net has learned from these images and their labels."""
+    run = run_of(model)
+    seen = None if run is None else seen_by(run, pool.samples, pool.dataset.root)
+    if seen is not None and seen.any():
+        progress.log(
+            f"{name_of(model)} was trained on {int(seen.sum()):,} of these {len(seen):,} images: "
+            "its features may repeat their labels, right or wrong, and hide wrong ones; take those "
+            f"of a model that has not seen them, or {option('model')} with a cross-validation"
+        )

@@ -36,7 +36,8 @@ def photograph_figures(
 
     Args:
         model: Model or run folder of a classifier, a name of published weights, or a loaded one;
-            for a net of convolutions only, the figure of classes is left out.
+            for a net of convolutions only, the figure of classes is left out, for one that is not
+            of the paper those of its blocks.
         out: Output folder, created if missing.
         image: A photograph; None takes a temple of Beijing that comes with scikit-learn.
         label: Class to explain, by name or title; None takes the most likely one.

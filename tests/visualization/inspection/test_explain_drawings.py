@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from verydeep.inspection.activations import activations
 from verydeep.inspection.receptive_field import receptive_fields
 from verydeep.inspection.subject import Subject, make_subject
 from verydeep.inspection.top_activations import Channel, strongest_patches
+from verydeep.nets.registry import build
 from verydeep.visualization.inspection.feature_maps import maps_section
 from verydeep.visualization.inspection.filters import filters_section
 from verydeep.visualization.inspection.receptive_field import receptive_field_section
@@ -220,3 +222,21 @@ def test_the_colour_bar_fits_whatever_the_values_are(
         assert box.x1 <= figure.bbox.x1
     power = {0.002: "×10⁻³", 0.02: "×10⁻²", 1490: "×10³", 7.6e5: "×10⁵"}.get(scale[1], "")
     assert bar.get_title() == power
+
+
+@pytest.mark.parametrize(
+    ("name", "classes", "settings", "words"),
+    [
+        ("A", 2, {"hidden": 8}, "paper), after the penultimate layer and the scores before the"),
+        ("A", 0, {}, "after each block of convolutions (section 2.1 of the paper). Channels"),
+        ("googlenet", 2, {"input_size": 32}, "paper) and the scores before the softmax. Channels"),
+    ],
+)
+def test_maps_are_said_to_be_of_the_layers_that_a_net_has(
+    name: str, classes: int, settings: dict[str, Any], words: str
+) -> None:
+    net = build(name, classes, **{"input_size": 32, "width": 1 / 16, **settings})
+    names = tuple("ab"[:classes])
+    model = replace(classifier(), net=net.eval(), classes=names, titles={})
+    pixels = torch.zeros(3, 32, 32, dtype=torch.uint8)
+    assert words in maps_section(make_subject(model, "black", pixels)).lead

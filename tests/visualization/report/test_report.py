@@ -16,7 +16,7 @@ from html_page import Page
 from verydeep.errors import ModelError
 from verydeep.run.report import report
 from verydeep.visualization.report.curves import Drop, drops_of, learning_curves
-from verydeep.visualization.report.provenance import kind_of_run
+from verydeep.visualization.report.provenance import kind_of_run, made
 
 
 @pytest.fixture
@@ -228,3 +228,27 @@ def test_a_rate_of_zero_is_left_out() -> None:
     rows = [row(1), row(2), row(3, learning_rate=0.0)]
     (line,) = elements(learning_curves(rows, rows[0])[2], "polyline", "rate")
     assert len(points(line)) == 2
+
+
+def test_a_squared_error_is_not_told_in_nats(run: Path) -> None:
+    rows = [row(1), row(2)]
+    assert "loss (nats)" in learning_curves(rows, rows[0])[0]
+    assert "nats" not in learning_curves(rows, rows[0], squared=True)[0]
+    recipe = (run / "recipe.yaml").read_text("utf-8")
+    assert "loss: cross-entropy" in recipe
+    words = "The training loss is the mean squared error of the scores"
+    assert words not in page(run).text
+    changed = recipe.replace("loss: cross-entropy", "loss: squared-error", 1)
+    (run / "recipe.yaml").write_text(changed, "utf-8")
+    found = page(run)
+    assert words in found.text
+    assert "loss (nats)" not in found.text.partition("Learning curves")[2].partition("Classes")[0]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "mean"),
+    [("", "1.00, 2.00, 3.00"), ("data: {mean: 127.5}", "127.50, 127.50, 127.50")],
+)
+def test_the_mean_is_the_one_that_is_subtracted(recipe: str, mean: str) -> None:
+    data = {"data": "pets", "layout": "table", "colours": {"mean": [1.0, 2.0, 3.0]}}
+    assert dict(made({}, data, recipe))["mean RGB, subtracted from every pixel"] == mean

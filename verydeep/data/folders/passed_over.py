@@ -81,7 +81,7 @@ class PassedOver:
         """Yield all images by extension, then the most frequent other files."""
         yield from self._pictures()
         others = {k: n for k, n in self.endings.items() if not is_picture_name(k)}
-        yield from _by_ending(others, NAMED)
+        yield from by_ending(others, NAMED)
 
     def _pictures(self) -> Iterator[str]:
         """Yield the images by extension, grouped by remedy."""
@@ -90,7 +90,7 @@ class PassedOver:
             if is_picture_name(suffix):
                 groups.setdefault(remedy([suffix]), {})[suffix] = count
         for cure, counts in sorted(groups.items(), reverse=True):
-            parts = _by_ending(counts, len(counts))
+            parts = by_ending(counts, len(counts))
             yield ", ".join(parts) + (f" ({cure})" if cure else "")
 
     def _others(self) -> Iterator[str]:
@@ -102,7 +102,7 @@ class PassedOver:
         yield from _listed("link", self.repeated, " to files or folders read anyway")
 
 
-def _by_ending(counts: Mapping[str, int], most: int) -> Iterable[str]:
+def by_ending(counts: Mapping[str, int], most: int) -> Iterable[str]:
     """Return the most frequent extensions with counts, and the total of the others."""
     ordered = Counter(counts).most_common()
     parts = [f"{count:,} {suffix or 'without an extension'}" for suffix, count in ordered[:most]]

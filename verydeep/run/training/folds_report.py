@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from verydeep.errors import ModelError
@@ -33,16 +32,17 @@ def write_folds_report(folder: Path) -> Path:
 
 
 def write_page_of(result: CrossValidationResult) -> None:
-    """Write the page; the first fold says where the images are."""
+    """Write the page; the first fold says where the images are, and by which command it began."""
     from verydeep.visualization.report.folds import write_folds_page
 
-    record = RunFolder(result.runs[0]).read("data.json")
-    find = PictureFinder(Path(record["root"]), lambda: recorded_dataset(RunFolder(result.runs[0])))
+    first = RunFolder(result.runs[0])
+    record, environment = first.read("data.json"), first.read("environment.json")
+    find = PictureFinder(Path(record["root"]), lambda: recorded_dataset(first))
     write_folds_page(
         result.to_dict(),
         result.posteriors.answers,
         result.report,
         titles=record.get("titles", {}),
         find=find,
-        command=sys.argv,
+        command=environment["command"],
     )

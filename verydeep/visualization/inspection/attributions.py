@@ -115,8 +115,9 @@ def grad_cam_section(subject: Subject, layer: str | None = None) -> Section:
     return Section(
         name="grad-cam",
         title="Grad-CAM",
-        lead=f"ReLU(Σₖ αₖ·Aₖ) of the maps Aₖ after the ReLU of {result.layer}; αₖ is the mean "
-        f"gradient of the score of {subject.quoted} with respect to map k (Selvaraju et al. 2017).",
+        lead=f"ReLU(Σₖ αₖ·Aₖ) of the maps Aₖ after the activation of {result.layer}; αₖ is the "
+        f"mean gradient of the score of {subject.quoted} with respect to map k (Selvaraju et al. "
+        "2017).",
         panels=(panel,),
         facts={
             **_class_facts(subject),

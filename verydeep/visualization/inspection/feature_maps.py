@@ -36,13 +36,22 @@ def maps_section(subject: Subject, layers: Sequence[str] = ()) -> Section:
         name="maps",
         title="Feature maps by depth",
         lead=f"Activations of the {STRONGEST} strongest channels of a layer at every position of "
-        "the image: after each of the five blocks (section 2.1 of the paper), after the "
-        f"penultimate layer, and the scores before the {subject.activation}. Channels are "
-        "ranked by their maximum, numbered from 0, and computed in "
-        f"{subject.model.machine.precision}.",
+        f"the image: {_places(subject)}. Channels are ranked by their maximum, numbered from 0, "
+        f"and computed in {subject.model.machine.precision}.",
         panels=tuple(_panel(subject, layer_map) for layer_map in maps),
         facts={"precision": subject.model.machine.precision, "layers": [*map(_facts, maps)]},
     )
+
+
+def _places(subject: Subject) -> str:
+    """Return in words which layers are shown by default."""
+    net, shown = subject.model.net, default_layers(subject.model)
+    scores = [layer for layer in shown if layer in net.score_layer]
+    others = {*shown} - {*net.block_ends, *scores}
+    words = ["after each block of convolutions (section 2.1 of the paper)"]
+    words += ["after the penultimate layer"] if others else []
+    words += [f"the scores before the {subject.activation}"] if scores else []
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _facts(layer_map: LayerMap) -> dict[str, Any]:

@@ -290,7 +290,7 @@ def write_page(
 
 
 def measured_in_words(measured: Mapping[str, Any] | None) -> str | None:
-    """Return a model's error in words; None without metrics.
+    """Return a model's main measure in words; None without metrics.
 
     Args:
         measured: Test metrics or, for an unfinished run, validation metrics of its best epoch.

@@ -59,12 +59,12 @@ def write_figures(
 
     Returns:
         ``out``; ``figures``, the drawn figures with name, title, texts and files; ``files``, all
-        written files; ``left_out``, figures that need a head of the net or an extra that is not
-        installed, with the remedy.
+        written files; ``left_out``, figures that need a head or blocks that the net lacks, or an
+        extra that is not installed, with the reason.
 
     Raises:
         InputError: A figure is unknown, or the folder is not writable.
-        ModelError: A figure of ``only`` needs classes that the net does not have.
+        ModelError: A figure of ``only`` needs classes or blocks that the net does not have.
         MissingExtra: A figure of ``only`` needs an extra that is not installed.
     """
     progress = choose_progress(progress)

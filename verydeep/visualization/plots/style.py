@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, Stroke
 from matplotlib.text import Text
 
-from verydeep.system.files import write_atomically
+from verydeep.system.files import encodable, write_atomically
 from verydeep.visualization.plots.fonts import use_fallback_fonts
 from verydeep.visualization.plots.svg import SUPERSCRIPT
 
@@ -42,13 +42,14 @@ def save_figure(
         notes: Metadata of the file, such as its title.
     """
     kind = path.suffix.removeprefix(".")
+    texts = {key: note and encodable(note) for key, note in (notes or {}).items()}
     use_fallback_fonts(figure)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph .* missing from font")
         write_atomically(
             path,
             lambda file: figure.savefig(
-                file, format=kind, dpi=dots, metadata=notes, facecolor=figure.get_facecolor()
+                file, format=kind, dpi=dots, metadata=texts, facecolor=figure.get_facecolor()
             ),
         )
     return path

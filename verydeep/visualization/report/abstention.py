@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +46,7 @@ class AbstentionParts:
     Attributes:
         plot: Error of the answered against their share, as SVG.
         summary: The curve in words.
-        chosen: True if the model has learned a threshold, and its point is drawn.
+        chosen: True if the model has learned to abstain, and its point is drawn.
         sets: The sets in words; empty without.
         coverage: Coverage by class, lowest first; empty without sets.
     """
@@ -57,18 +58,22 @@ class AbstentionParts:
     coverage: tuple[CoverageRow, ...]
 
 
-def abstention(record: Record, titles: Sequence[str]) -> AbstentionParts:
+def abstention(
+    record: Record, titles: Sequence[str], learned: Mapping[str, Any] | None = None
+) -> AbstentionParts:
     """Return how the error falls if only the most confident images are answered.
 
     Args:
         record: Predictions; with decisions if the model has learned to abstain.
         titles: Display names of the classes.
+        learned: Measured abstention, as in the metrics of a test, which tells why images are
+            refused; None if that is not known.
     """
     decided = record.decided
     confidence = decided.confidence if decided else record.confidences[:, 0]
     curve = risk_coverage(confidence, record.wrong)
     chosen = _chosen(record, decided)
-    summary = " ".join([_falls(curve), *_in_words(record, decided)])
+    summary = " ".join([_falls(curve), *_in_words(record, decided, learned or {})])
     rows = _rows(record, decided, titles)
     sets = _sets(decided) if decided else ""
     plot = _plot(curve, chosen, summary)
@@ -94,8 +99,8 @@ def _falls(curve: RiskCoverage) -> str:
     )
 
 
-def _in_words(record: Record, decided: Decided | None) -> Sequence[str]:
-    """Return what the learned threshold gives, as no or one sentence."""
+def _in_words(record: Record, decided: Decided | None, learned: Mapping[str, Any]) -> Sequence[str]:
+    """Return what the model has learned gives, in at most two sentences."""
     if decided is None or decided.answered is None:
         return ()
     given = record.wrong[decided.answered]
@@ -104,9 +109,21 @@ def _in_words(record: Record, decided: Decided | None) -> Sequence[str]:
     low, high = wilson_interval(int(given.sum()), len(given))
     return (
         f"The model answers {100 * decided.answered.mean():.1f} % of these images and is wrong on "
-        f"{percent(100 * given.mean())} of them (95 % interval {low:.1f} to {high:.1f}). It "
-        "abstains from images below its threshold and from those unlike the training images.",
+        f"{percent(100 * given.mean())} of them (95 % interval {low:.1f} to {high:.1f}).",
+        *_refused(learned),
     )
+
+
+_REFUSED = {
+    "threshold": "images below its threshold",
+    "unlike": "images unlike the training images",
+}
+"""Kinds of refused images, by the key that metrics have if the model refuses them."""
+
+
+def _refused(learned: Mapping[str, Any]) -> Sequence[str]:
+    kinds = [words for key, words in _REFUSED.items() if learned.get(key) is not None]
+    return (f"It abstains from {' and from '.join(kinds)}.",) if kinds else ()
 
 
 def _plot(curve: RiskCoverage, chosen: tuple[float, float] | None, summary: str) -> str:

@@ -56,7 +56,7 @@ def drops_of(history: Sequence[Row]) -> list[Drop]:
     ]
 
 
-def learning_curves(history: Sequence[Row], best: Row) -> tuple[str, ...]:
+def learning_curves(history: Sequence[Row], best: Row, *, squared: bool = False) -> tuple[str, ...]:
     """Return loss, error and learning rate by epoch as SVGs with marked drops.
 
     Multi-label classifiers have a fourth, the mean average precision on the validation split.
@@ -64,9 +64,10 @@ def learning_curves(history: Sequence[Row], best: Row) -> tuple[str, ...]:
     Args:
         history: One row per epoch, as in ``log.jsonl``, at least one.
         best: The row of the best epoch.
+        squared: Whether the training loss is a squared error, which is not in nats.
     """
     name = error_of(history[0], "val_")
-    unit = "loss" if name == "localization_error" else "loss (nats)"
+    unit = "loss" if squared or name == "localization_error" else "loss (nats)"
     precision = "mean_average_precision"
     ranked = f"val_{precision}" in history[0]
     return (

@@ -38,7 +38,13 @@ from verydeep.visualization.report.gallery import (
     cached_thumbnails,
 )
 from verydeep.visualization.report.labels import label_parts
-from verydeep.visualization.report.provenance import again, command_line, kind_of_run, made
+from verydeep.visualization.report.provenance import (
+    again,
+    command_line,
+    has_squared_error,
+    kind_of_run,
+    made,
+)
 
 if TYPE_CHECKING:
     from verydeep.localization.result import LocalizationResult, LocatedSample
@@ -86,7 +92,7 @@ def write_report(run: str | Path, find: Find) -> Path:
         made=made(environment, data, recipe),
         recipe=recipe,
         with_answers=shlex.join(["verydeep", "report", str(run), "--test"]),
-        **_learning(history, metrics),
+        **_learning(history, metrics, squared=has_squared_error(recipe)),
         **_answers(folder, metrics, data["classes"], titles, cached_thumbnails(find)),
     )
     write_text(folder / "report.html", page)
@@ -155,14 +161,15 @@ def _interval(test: Mapping[str, Any]) -> Any:
     return None if found is None or None in found else found
 
 
-def _learning(history: list[Parts], metrics: Parts) -> Parts:
+def _learning(history: list[Parts], metrics: Parts, *, squared: bool) -> Parts:
     error, best = error_of(history[0], "val_"), _best(history, metrics)
     return {
         "history": history,
         "best": best,
         "error": error,
         "error_title": TITLES[error],
-        "curves": learning_curves(history, best),
+        "curves": learning_curves(history, best, squared=squared),
+        "squared": squared,
         "drops": drops_of(history),
     }
 
@@ -225,7 +232,7 @@ def answer_parts(
         "calibration": calibration(
             record.reliability(), calibration_error_by_chance(record.confidences[:, 0])
         ),
-        "abstention": abstention(record, titles),
+        "abstention": abstention(record, titles, test.get("abstention")),
     }
 
 

@@ -11,6 +11,7 @@ import yaml
 
 from verydeep.data.arrays import MEMORY
 from verydeep.errors import ModelError
+from verydeep.nets.dimensions import INPUT_WORDS
 from verydeep.system.device import without_secret
 from verydeep.system.yaml import parse_yaml
 
@@ -65,8 +66,8 @@ def made(
     Raises:
         ModelError: The recipe is not valid YAML.
     """
-    training = _section(recipe, "training")
-    colours = data.get("colours", {}).get("mean")
+    training, level = _section(recipe, "training"), _section(recipe, "data").get("mean")
+    colours = data.get("colours", {}).get("mean") if level is None else (level,) * 3
     lines = [
         ("seed", training.get("seed")),
         ("data", without_secret(str(data["data"]))),
@@ -98,15 +99,31 @@ def kind_of_run(recipe: str, command: Sequence[str]) -> str:
 
     >>> kind_of_run("net: {name: D, input_size: 64, width: 0.5}", ["verydeep", "train", "pets"])
     'Net D for 64x64 pixels, 0.5 times the width'
+    >>> kind_of_run("net: {name: A, input_size: 32, dimensions: 3}", ["verydeep", "train", "scans"])
+    'Net A for 32x32x32 voxels'
     """
     net = _section(recipe, "net")
-    side, width = net.get("input_size"), net.get("width", 1)
-    parts = [f"Net {net['name']} for {side}x{side} pixels"] if "name" in net else []
+    width, dimensions = net.get("width", 1), net.get("dimensions", 2)
+    sides = "x".join([str(net.get("input_size"))] * dimensions)
+    size = f"{sides} {INPUT_WORDS[dimensions].unit}"
+    parts = [f"Net {net['name']} for {size}"] if "name" in net else []
     parts += [f"{width:g} times the width"] if width != 1 else []
     parts += [f"with {net['norm']} normalisation"] if net.get("norm") else []
     flag = command.index("--recipe") + 1 if "--recipe" in command else len(command)
     parts += [f"recipe {PurePath(command[flag]).name}"] if flag < len(command) else []
     return ", ".join(parts)
+
+
+def has_squared_error(recipe: str) -> bool:
+    """Return whether a recipe trains a classifier by a squared error.
+
+    Args:
+        recipe: ``recipe.yaml`` of the run.
+
+    Raises:
+        ModelError: The recipe is not valid YAML.
+    """
+    return _section(recipe, "training").get("loss") == "squared-error"
 
 
 def _section(recipe: str, name: str) -> Mapping[str, Any]:

@@ -66,6 +66,22 @@ def test_a_net_without_a_head_has_no_figure_of_classes(tmp_path: Path) -> None:
         write_figures(tmp_path, ["photo-classes"], subject=subject)
 
 
+def test_a_net_with_other_blocks_has_no_figures_of_them(tmp_path: Path) -> None:
+    subject = narrow_subject("googlenet", size=(48, 64))
+    for name in ("photo-maps", "photo-channels", "photo-fields"):
+        with pytest.raises(ModelError, match="the blocks of the paper's nets, not of net google"):
+            write_figures(tmp_path, [name], subject=subject)
+    value = write_figures(tmp_path, ["photo-filters"], subject=subject)
+    assert "filters of conv1 as 7x7 coloured cells" in value["figures"][0]["alt"]
+
+
+def test_class_names_are_no_formulas(tmp_path: Path) -> None:
+    pytest.importorskip("captum")
+    subject = narrow_subject(size=(48, 64))
+    model = replace(subject.model, titles=dict.fromkeys(subject.model.classes, "$\\frac$"))
+    write_figures(tmp_path, ["photo-classes"], subject=replace(subject, model=model))
+
+
 @pytest.mark.slow
 def test_what_a_net_or_machine_lacks_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

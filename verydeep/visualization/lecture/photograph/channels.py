@@ -22,6 +22,7 @@ from verydeep.visualization.lecture.photograph.drawing import (
     SMALL,
     Drawing,
     bare,
+    check_blocks,
     close_figure,
 )
 from verydeep.visualization.plots.style import brief_number
@@ -130,7 +131,11 @@ def draw_photograph_channels(subject: Subject) -> Drawing:
 
     Args:
         subject: Net and photograph.
+
+    Raises:
+        ModelError: The net has other blocks than those of the paper.
     """
+    check_blocks(subject)
     examples = channel_examples(subject)
     figure = close_figure((9.9, 7.3))
     # An empty column stands between two pairs.

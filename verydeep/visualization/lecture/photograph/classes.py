@@ -25,9 +25,14 @@ from verydeep.visualization.lecture.photograph.drawing import (
     show_image,
     show_map,
 )
+from verydeep.visualization.plots.fonts import name_or_number
+from verydeep.visualization.plots.style import shortened
 
 CLASSES = 2
 """Number of classes drawn: the explained one and its strongest rival."""
+
+LONGEST = 24
+"""Maximum length of a class name beside its row, in characters."""
 
 BRIGHT = 0.995
 """Quantile of a saliency map at the end of its colour scale."""
@@ -38,6 +43,7 @@ class ClassEvidence:
     """Maps of one class on a photograph.
 
     Attributes:
+        label: Class index.
         title: Title of the class.
         probability: Its softmax on the photograph.
         saliency: |∂score/∂pixel|, (H, W).
@@ -46,6 +52,7 @@ class ClassEvidence:
         model: The image that maximises the score.
     """
 
+    label: int
     title: str
     probability: float
     saliency: Tensor
@@ -76,6 +83,7 @@ def class_evidence(subject: Subject, ascent: Ascent = USUAL_ASCENT) -> tuple[Cla
 
 def _evidence(subject: Subject, ascent: Ascent) -> ClassEvidence:
     return ClassEvidence(
+        subject.label,
         subject.title,
         float(subject.probabilities[subject.label]),
         saliency(subject),
@@ -112,7 +120,8 @@ def draw_photograph_classes(subject: Subject) -> Drawing:
 def _draw_class(line: Sequence[Any], pixels: Tensor, one: ClassEvidence) -> None:
     size = (pixels.shape[1], pixels.shape[2])
     show_image(line[0], pixels)
-    line[0].set_ylabel(f"“{one.title}”\n{in_percent(one.probability)}")
+    drawn = shortened(name_or_number(one.title, one.label + 1), LONGEST)
+    line[0].set_ylabel(f"“{drawn}”\n{in_percent(one.probability)}", parse_math=False)
     show_map(line[1], one.saliency, size, float(np.quantile(one.saliency.numpy(), BRIGHT)))
     show_map(line[2], one.grad_cam, size)
     show_map(line[3], one.occlusion.clamp(min=0), size)

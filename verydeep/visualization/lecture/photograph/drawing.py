@@ -8,6 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from torch import Tensor
 
+from verydeep.errors import ModelError
+from verydeep.inspection.subject import Subject
+from verydeep.nets.registry import PAPER_NETS
 from verydeep.visualization.inspection.heatmap import as_array
 
 SMALL = 10
@@ -19,6 +22,17 @@ class Drawing(NamedTuple):
 
     figure: Figure
     alt: str
+
+
+def check_blocks(subject: Subject) -> None:
+    """Check that a net has the paper's blocks of convolutions.
+
+    Raises:
+        ModelError: It has others.
+    """
+    name = subject.model.net.name
+    if name not in PAPER_NETS:
+        raise ModelError(f"the figure shows the blocks of the paper's nets, not of net {name}")
 
 
 def close_figure(size: tuple[float, float]) -> Figure:

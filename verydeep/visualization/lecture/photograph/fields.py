@@ -21,7 +21,13 @@ from verydeep.inspection.receptive_field import ReceptiveField, receptive_field,
 from verydeep.inspection.subject import Subject
 from verydeep.visualization.lecture.effective_receptive_field import centre_fields
 from verydeep.visualization.lecture.photograph.channels import inner_units
-from verydeep.visualization.lecture.photograph.drawing import SMALL, Drawing, bare, show_image
+from verydeep.visualization.lecture.photograph.drawing import (
+    SMALL,
+    Drawing,
+    bare,
+    check_blocks,
+    show_image,
+)
 from verydeep.visualization.lecture.theme import paper_colour, soft_colour
 from verydeep.visualization.plots.style import outline
 
@@ -119,7 +125,11 @@ def draw_photograph_fields(subject: Subject) -> Drawing:
 
     Args:
         subject: Net and photograph.
+
+    Raises:
+        ModelError: The net has other blocks than those of the paper.
     """
+    check_blocks(subject)
     growth = field_growth(subject)
     ends = growth.ends[-DEPTHS:]
     figure = Figure(figsize=(12, 7.6), layout="constrained")

@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from verydeep.inspection.activations import first_filters
+from verydeep.inspection.activations import first_convolution, first_filters
 from verydeep.inspection.subject import Subject
 from verydeep.visualization.inspection.heatmap import as_array
 from verydeep.visualization.lecture.photograph.drawing import Drawing, bare
@@ -20,11 +20,11 @@ COLUMNS = 16
 
 @dataclass(frozen=True, eq=False)
 class FirstFilters:
-    """Filters of ``conv1_1`` by kind.
+    """Filters of the first convolution by kind.
 
     Attributes:
-        weights: Weights, float32 (channels, 3, 3, 3): RGB, rows, columns.
-        uniform: Share of a filter's squared weights in their mean over the nine positions,
+        weights: Weights, float32 (channels, 3, h, w): RGB, rows, columns.
+        uniform: Share of a filter's squared weights in their mean over all positions,
             (channels,): 1 for a filter that only weighs colours, 0 for one that only compares
             positions.
         coloured: Share of the squared weights in differences between the three colours,
@@ -49,7 +49,7 @@ class FirstFilters:
 
 
 def sort_filters(weights: Tensor) -> FirstFilters:
-    """Measure filters, (channels, 3, 3, 3)."""
+    """Measure filters, (channels, 3, h, w)."""
     total = weights.square().sum((1, 2, 3)).clamp(min=1e-30)
     mean = weights.mean((2, 3), keepdim=True).expand_as(weights)
     grey = weights.mean(1, keepdim=True).expand_as(weights)
@@ -78,7 +78,7 @@ def draw_photograph_filters(subject: Subject) -> Drawing:
         figure.text(0.01, 1 - (top + 0.34) / tall, title, fontsize=12)
         _draw_group(figure, filters, groups[title], top + 0.42)
         top += 0.68 * count + 0.45
-    return Drawing(figure, _in_words(filters))
+    return Drawing(figure, _in_words(filters, first_convolution(subject.model)))
 
 
 def _draw_group(
@@ -98,10 +98,11 @@ def _draw_group(
         bare(axes)
 
 
-def _in_words(filters: FirstFilters) -> str:
+def _in_words(filters: FirstFilters, layer: str) -> str:
+    height, width = filters.weights.shape[2:]
     plain = sum(float(filters.coloured[channel]) < 0.1 for channel in filters.edges)
     return (
-        f"The {len(filters.weights)} filters of conv1_1 as 3x3 coloured cells. "
+        f"The {len(filters.weights)} filters of {layer} as {width}x{height} coloured cells. "
         f"{len(filters.blobs)} are nearly uniform: blobs of one colour. {len(filters.edges)} have "
         f"a bright and a dark side, edges and lines in all directions, {plain} of them in grey."
     )

@@ -9,6 +9,7 @@ from verydeep.inspection.subject import Subject
 from verydeep.visualization.lecture.photograph.drawing import (
     SMALL,
     Drawing,
+    check_blocks,
     close_figure,
     in_percent,
     show_image,
@@ -27,7 +28,11 @@ def draw_photograph_maps(subject: Subject) -> Drawing:
 
     Args:
         subject: Net and photograph.
+
+    Raises:
+        ModelError: The net has other blocks than those of the paper.
     """
+    check_blocks(subject)
     layers = activations(subject, drawn_layers(subject))
     figure = close_figure((13, 4.6))
     grid = figure.add_gridspec(CHANNELS, 1 + len(layers), width_ratios=(2.6, *(1 for _ in layers)))

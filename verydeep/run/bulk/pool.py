@@ -186,7 +186,7 @@ class Pool:
         self._failed_in_a_row.add(lost.rows)
         if len(self._failed_in_a_row) >= max(MOST_IN_A_ROW, ATTEMPTS * self.size):
             raise MachineError(
-                f"{len(self._failed_in_a_row)} attempts failed one after the other, the last with: "
+                f"{len(self._failed_in_a_row)} tasks failed one after the other, the last with: "
                 f"{lost.fault.text}"
             )
         self._attempts[lost.rows] += 1

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -222,9 +223,9 @@ def load_results(folder: str | Path) -> Results:
     if not (root / "study.json").is_file():
         raise ModelError(f"{root}: not a study (no study.json)")
     names = {kind: _names(root / NAMES[kind]) for kind in NAMES}
-    records = (_from(TrainingRecord, path) for path in _files(root / "trainings"))
+    records = _all(TrainingRecord, root / "trainings")
     results = Results.from_outcomes(
-        (_from(Outcome, path) for path in _files(root / "results")),
+        _all(Outcome, root / "results"),
         names["classes"],
         other_names=names,
         trainings={(one.condition.canonical, one.seed): one for one in records},
@@ -252,12 +253,25 @@ def write_training(folder: Path, record: TrainingRecord) -> None:
     write_json(folder / record.path, asdict(replace(record, condition=condition)))
 
 
+def forget_training(folder: Path, condition: Condition, seed: int) -> None:
+    """Remove the file of a training, and before it those of all tests of its net."""
+    condition, results = condition.canonical, load_results(folder)
+    tested = (by_seed[seed] for by_seed in results.outcomes.values() if seed in by_seed)
+    for outcome in tested:
+        if condition in (member.canonical for member in outcome.condition.members):
+            (folder / outcome.path).unlink()
+    if record := results.training(condition, seed):
+        (folder / record.path).unlink()
+
+
 def _names(path: Path) -> tuple[str, ...]:
     return tuple(_read(path)) if path.is_file() else ()
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    yield from sorted(folder.glob("*.json"))
+def _all(kind: Any, folder: Path) -> Iterator[Any]:
+    for path in sorted(folder.glob("*.json")):
+        with suppress(FileNotFoundError):  # forgotten meanwhile
+            yield _from(kind, path)
 
 
 def _from(kind: Any, path: Path) -> Any:

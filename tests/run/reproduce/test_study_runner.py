@@ -119,7 +119,7 @@ def test_every_part_is_done_once_whenever_it_is_stopped(
     assert all(is_done(part, study.results()) for part in PLAN)
 
 
-def test_a_study_moved_without_its_nets_trains_again_only_those_that_are_needed(
+def test_a_study_moved_without_its_nets_does_again_only_those_that_are_needed(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = begun(tmp_path / "study", pictures)
@@ -130,16 +130,53 @@ def test_a_study_moved_without_its_nets_trains_again_only_those_that_are_needed(
     assert rest == PLAN[-3:]
     shutil.rmtree(study.folder / "runs")
     moved = [part for part in remaining(study, PLAN, study.results()) if part not in rest]
-    # Of the second seed alone: what the rest needs, and what that began with.
-    wanted = {(net, part.seed) for part in (*rest, *moved) for net in part.needs}
-    known = {(part.condition, part.seed) for part in rest if isinstance(part, TrainPart)}
-    assert {(part.condition, part.seed) for part in moved} == wanted - known
     assert {part.seed for part in moved} == {1}
+    # Of the second seed alone: what the rest needs, what that began with, and the tests of those.
+    trained = [part for part in moved if isinstance(part, TrainPart)]
+    tested = [part for part in moved if isinstance(part, TestPart)]
+    known = {part.condition for part in rest if isinstance(part, TrainPart)}
+    nets = {part.condition for part in trained}
+    assert nets == {net for part in (*rest, *moved) for net in part.needs} - known
+    assert tested
+    assert {part for part in PLAN if part.seed == 1 and nets & {*part.needs}} >= {*tested}
+    for part in PLAN[:-3]:
+        if isinstance(part, TestPart) and part.seed == 1:
+            assert (part in tested) == bool(nets & {*part.needs})
     redone = Pretending(set())
     monkeypatch.setattr(side_by_side, "do_part", redone)
     side_by_side.do_all(study, PLAN, 1, Progress(), lambda *_: None)
     assert set(redone.done) == {part.name for part in (*rest, *moved)}
     assert not remaining(study, PLAN, study.results())
+
+
+def test_a_net_that_is_trained_again_is_unknown_until_then(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed on the way, it is neither taken for finished nor for the net that was tested."""
+    study, pretend = begun(tmp_path / "study", pictures), Pretending(set())
+    for part in PLAN:
+        pretend(study, part, Progress())
+    before, whole = {one.name for one in (study.folder / "results").iterdir()}, study.results()
+    lost = next(part for part in PLAN if str(part) == "train D, jitter, staged, seed 1")
+    assert isinstance(lost, TrainPart)
+
+    def stop(*_: object, **__: object) -> None:
+        (study.run(lost.condition, 1) / "model").mkdir(exist_ok=True)  # of its first epoch
+        raise Interrupted("stopped by SIGTERM; and so on")
+
+    monkeypatch.setattr(parts, "train", stop)
+    with pytest.raises(Interrupted):
+        do_part(study, lost, Progress())
+    after, kept = study.results(), {one.name for one in (study.folder / "results").iterdir()}
+    assert after.training(lost.condition, 1) is None
+    assert {key for key in whole.trainings if key not in after.trainings} == {(lost.condition, 1)}
+    assert {name for name in before - kept if "s1.json" in name} == before - kept
+    assert {name.partition("-")[0] for name in before - kept} == {"D", "D+E"}
+    assert all("jitter" in name for name in before - kept)
+    again = remaining(study, PLAN, after)
+    assert lost in again
+    assert all(isinstance(part, TestPart) for part in again if part != lost)
+    assert {net for part in again for net in part.needs} >= {lost.condition}
 
 
 def test_parts_wait_for_those_that_they_need() -> None:

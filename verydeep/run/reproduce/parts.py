@@ -15,13 +15,19 @@ from verydeep.models.classifier import Classifier, load_classifier
 from verydeep.recipe.auto import AUTO
 from verydeep.run.reproduce.box_tests import box_outcomes
 from verydeep.run.reproduce.images import check_images
-from verydeep.run.reproduce.study import Study, failures
+from verydeep.run.reproduce.study import Study, failures, is_done
 from verydeep.run.reproduce.transfer_tests import feature_outcomes
 from verydeep.run.training.result import TrainResult
 from verydeep.run.training.train import train
 from verydeep.study.conditions import Condition, Need
 from verydeep.study.plan import Part, TestPart, TrainPart
-from verydeep.study.results import Outcome, TrainingRecord, write_outcome, write_training
+from verydeep.study.results import (
+    Outcome,
+    TrainingRecord,
+    forget_training,
+    write_outcome,
+    write_training,
+)
 from verydeep.study.wording import tenths
 from verydeep.system.progress import Progress
 from verydeep.system.settings import Compute
@@ -52,7 +58,10 @@ def do_part(study: Study, part: Part, progress: Progress) -> str:
 
 
 def _train(study: Study, part: TrainPart, progress: Progress) -> str:
-    missing = failures(part, study.results())
+    results = study.results()
+    if is_done(part, results):  # its net is lost; what was found out about it is not of the next
+        forget_training(study.folder, part.condition, part.seed)
+    missing = failures(part, results)
     if missing:
         source, reason = next(iter(missing.items()))
         return _record_failure(study, part, f"it begins with {source}, which failed: {reason}")

@@ -1,17 +1,18 @@
 """What is left to do of a study, also of one that was moved without its runs.
 
 The results of a study are small files; its trained nets are not. A study that goes on elsewhere
-from its results alone trains again those nets that unfinished parts need, and no others.
+from its results alone trains again those nets that unfinished parts need, and no others. It tests
+them again, too, as a net that is trained again on another machine is not quite the same.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from verydeep.run.reproduce.study import Study, is_done
 from verydeep.study.conditions import Condition
-from verydeep.study.plan import Part, TrainPart
+from verydeep.study.plan import Part, TestPart, TrainPart
 from verydeep.study.results import Results
 
 
@@ -24,13 +25,24 @@ def remaining(study: Study, parts: Sequence[Part], results: Results) -> tuple[Pa
         results: Results so far.
     """
     left: set[Part] = set()
+    while (more := _with_lost(study, parts, results, left)) != left:
+        left = more
+    return tuple(part for part in parts if part in left)
+
+
+def _with_lost(
+    study: Study, parts: Sequence[Part], results: Results, asked: Container[Part]
+) -> set[Part]:
+    """Return what is asked or not done, the lost nets that it needs, and their tests."""
+    left: set[Part] = set()
     lost: set[tuple[Condition, int]] = set()
     for part in reversed(parts):  # those that need a net come before its training
         own = isinstance(part, TrainPart) and (part.condition, part.seed) in lost
-        if own or not is_done(part, results):
+        if own or part in asked or not is_done(part, results):
             left.add(part)
             lost |= {(n, part.seed) for n in part.needs if _is_lost(study, n, part.seed, results)}
-    return tuple(part for part in parts if part in left)
+    tests = (part for part in parts if isinstance(part, TestPart))
+    return left | {part for part in tests if lost & {(net, part.seed) for net in part.needs}}
 
 
 def startable(left: Sequence[Part]) -> tuple[Part, ...]:

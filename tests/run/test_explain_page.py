@@ -295,7 +295,7 @@ def test_given_channels_stand_once_under_the_net(model: Path, photos: Path, tmp_
 
 
 def test_the_centre_alone_can_be_shown(model: Path, photos: Path, tmp_path: Path) -> None:
-    value = package.explain(model, photos / "c.png", tmp_path, center=True, scale=40, only=["maps"])
+    value = package.explain(model, photos / "c.png", tmp_path, center=True, scale=40, only="maps")
     (picture,) = value["pictures"]
     assert (picture["height"], picture["width"], picture["positions"]) == (32, 32, [1, 1])
     with Image.open(tmp_path / "c" / "picture.png") as shown, Image.open(photos / "c.png") as file:

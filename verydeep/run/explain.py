@@ -28,6 +28,7 @@ from verydeep.run.explain_sections import SectionMaker
 from verydeep.system.engine_names import TORCH
 from verydeep.system.files import expanded, lies_within
 from verydeep.system.locks import hold
+from verydeep.system.one_or_many import one_or_many
 from verydeep.system.option_names import option
 from verydeep.system.progress import Progress, ProgressWish, choose_progress
 from verydeep.system.settings import Compute
@@ -48,14 +49,14 @@ def explain(
     out: str | Path,
     *,
     label: str | None = None,
-    layers: Iterable[str] = (),
-    channels: Iterable[str] = (),
+    layers: str | Iterable[str] = (),
+    channels: str | Iterable[str] = (),
     among: Data | None = None,
     top: int = 9,
     scale: int | None = None,
     center: bool = False,
-    only: Iterable[str] = (),
-    boxes: Iterable[str | Path | Localizer] = (),
+    only: str | Iterable[str] = (),
+    boxes: str | Path | Localizer | Iterable[str | Path | Localizer] = (),
     box_scales: Iterable[int] | None = None,
     steps: int | None = None,
     seed: int = 0,
@@ -72,18 +73,20 @@ def explain(
         out: Folder for ``index.html``, ``explain.json`` and one folder of figures per image;
             created if missing.
         label: Class to explain, by name or title; None takes the most likely class of each image.
-        layers: Additional layers to show, such as ``conv3_1``.
-        channels: Channels such as ``conv3_3:17``; the images of ``among`` that activate them most
-            are shown.
+        layers: One or several more layers to show, such as ``conv3_1``.
+        channels: One or several channels such as ``conv3_3:17``; the images of ``among`` that
+            activate them most are shown.
         among: A folder of images, or data; without ``channels``, its images that most activate
             the strongest channel of each block are shown.
         top: Number of images to show per channel.
         scale: Smallest side of the rescaled image in pixels; None takes the model's first test
             scale, or with ``center`` the net's input size.
         center: Use only the central square of the net's input size, not the whole image.
-        only: Names of sections, see :data:`verydeep.visualization.inspection.sections.ENTRIES`;
-            by default all about the image, and the first filters.
-        boxes: Box regressors, or their folders; the page then shows the origin of their box.
+        only: One or several sections, by name: see
+            :data:`verydeep.visualization.inspection.sections.ENTRIES`; by default all about the
+            image, and the first filters.
+        boxes: One or several box regressors, or their folders; the page then shows the origin of
+            their box.
         box_scales: Test scales of the box regressors, in pixels; None takes those of the first.
         steps: Gradient steps for a class model; adds it to the page. None takes the default
             number, if ``only`` includes it.
@@ -107,8 +110,8 @@ def explain(
         replace(Compute.of(compute), engine=TORCH),
         expanded(out),
     )
-    layers, only, boxes = tuple(layers), tuple(only), tuple(boxes)
-    named = tuple(dict.fromkeys(map(channel_in, channels)))
+    layers, only, boxes = (tuple(one_or_many(one)) for one in (layers, only, boxes))
+    named = tuple(dict.fromkeys(map(channel_in, one_or_many(channels))))
     sizes = None if box_scales is None else tuple(box_scales)
     _check_partners(only, channels=named, among=among, boxes=boxes, box_scales=sizes)
     wanted = {"boxes": boxes or None, "exciting": among, "class-model": steps}

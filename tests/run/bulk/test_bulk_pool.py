@@ -127,7 +127,7 @@ def test_where_nothing_can_be_done_the_rest_is_not_tried() -> None:
         raise RayError("lost")
 
     made = pool(do, size=1)
-    with pytest.raises(MachineError, match=r"^24 attempts failed .*, the last with: lost$"):
+    with pytest.raises(MachineError, match=r"^24 tasks failed .*, the last with: lost$"):
         results(made, 5000)
     assert tries.total() == MOST_IN_A_ROW
 

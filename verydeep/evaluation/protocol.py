@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from operator import index
-from typing import ClassVar, Literal, SupportsIndex, cast, get_args
+from typing import ClassVar, Literal, get_args
 from typing import Protocol as Interface
 
 from verydeep.errors import InputError, did_you_mean
 from verydeep.evaluation.views import Center, Dense, GoogLeNetCrops, Grid, TenCrop, Views
+from verydeep.system.one_or_many import one_or_many
 from verydeep.system.settings import described
 
 ProtocolName = Literal["center", "dense", "crops", "both", "ten-crop", "googlenet"]
@@ -199,10 +200,8 @@ def checked_scales(scales: Scales) -> tuple[int, ...] | str | None:
     """
     if scales is None or (isinstance(scales, str) and scales in ("single", "multi")):
         return scales
-    several = isinstance(scales, Iterable) and not isinstance(scales, str)
-    listed = cast("Iterable[SupportsIndex]", scales if several else (scales,))
     try:  # NumPy's numbers become Python's, which JSON can hold
-        scales = tuple(map(index, listed))
+        scales = tuple(map(index, one_or_many(scales)))
     except TypeError as error:
         raise InputError(
             f"scales must be single, multi or whole numbers, got {scales!r} instead"

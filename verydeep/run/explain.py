@@ -209,15 +209,15 @@ def _check_target(out: Path, given: Sequence[Picture], among: Data | None) -> No
     This excludes given and searched folders with everything below them, and the parent folders of
     given files.
     """
-    for one in (*given, among):
-        path = expanded(one) if isinstance(one, str | Path) else None
-        if path and path.is_dir() and lies_within(out, path):
+    paths = [expanded(one) for one in given if isinstance(one, str | Path)]
+    searched = [expanded(among)] if isinstance(among, str | Path) else []
+    for path in (*paths, *searched):
+        if path.is_dir() and lies_within(out, path):
             raise InputError(
                 f"{out} lies within the images of {path}: choose another {option('out')}"
             )
-    for one in given:
-        path = expanded(one) if isinstance(one, str | Path) else None
-        if path and path.is_file() and _same_folder(out, path.parent):
+    for path in paths:
+        if path.is_file() and _same_folder(out, path.parent):
             raise InputError(
                 f"{out} is the folder of {path}, where a call on it would take the drawings for "
                 f"images: choose another {option('out')}, such as {out / 'inside'}"

@@ -253,14 +253,14 @@ def write_training(folder: Path, record: TrainingRecord) -> None:
     write_json(folder / record.path, asdict(replace(record, condition=condition)))
 
 
-def forget_training(folder: Path, condition: Condition, seed: int) -> None:
+def forget_training(folder: Path, results: Results, condition: Condition, seed: int) -> None:
     """Remove the file of a training, and before it those of all tests of its net."""
-    condition, results = condition.canonical, load_results(folder)
+    net = condition.canonical
     tested = (by_seed[seed] for by_seed in results.outcomes.values() if seed in by_seed)
     for outcome in tested:
-        if condition in (member.canonical for member in outcome.condition.members):
+        if net in (member.canonical for member in outcome.condition.members):
             (folder / outcome.path).unlink()
-    if record := results.training(condition, seed):
+    if record := results.training(net, seed):
         (folder / record.path).unlink()
 
 

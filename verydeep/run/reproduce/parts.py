@@ -60,7 +60,7 @@ def do_part(study: Study, part: Part, progress: Progress) -> str:
 def _train(study: Study, part: TrainPart, progress: Progress) -> str:
     results = study.results()
     if is_done(part, results):  # its net is lost; what was found out about it is not of the next
-        forget_training(study.folder, part.condition, part.seed)
+        forget_training(study.folder, results, part.condition, part.seed)
     missing = failures(part, results)
     if missing:
         source, reason = next(iter(missing.items()))

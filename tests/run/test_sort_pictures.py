@@ -48,6 +48,12 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     assert len(files(out)) == 3
 
 
+def test_no_two_classes_share_a_folder_where_case_does_not_count(tmp_path: Path) -> None:
+    given = [seen(tmp_path / f"{name}.jpg", name) for name in ("Cat", "cat", "UNSURE")]
+    folders = sort_pictures([*given, seen(tmp_path / "dog.jpg", "dog", 0.1)], tmp_path, least=0.5)
+    assert len({name.casefold() for name in folders}) == 4
+
+
 def test_moving_moves_and_loses_nothing(tmp_path: Path) -> None:
     out = tmp_path / "out"
     given = [seen(tmp_path / folder / "a.jpg") for folder in ("x", "y")]

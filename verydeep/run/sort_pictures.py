@@ -91,15 +91,19 @@ def folder_of(prediction: Prediction, names: Mapping[str, str], least: float = 0
 def folder_names(classes: Iterable[str]) -> dict[str, str]:
     """Return a folder name for each class; those that would be the same get a part of a hash.
 
+    Some file systems take ``Cat`` and ``cat`` for the same.
+
     >>> folder_names(["cat", "a:b", "a_b"])
     {'a_b': 'a_b', 'cat': 'cat', 'a:b': 'a_b-6783a3'}
     """
     found: dict[str, str] = {}
+    taken: set[str] = set()
     # Names that stay as they are come first.
     for name in sorted({*classes}, key=lambda name: (safe_name(name) != name, name)):
         plain = safe_name(name)
-        if plain in found.values():
+        if plain.casefold() in taken:
             plain += f"-{hashlib.sha256(os.fsencode(name)).hexdigest()[:6]}"
+        taken.add(plain.casefold())
         found[name] = plain
     return found
 
@@ -113,7 +117,9 @@ def safe_name(name: str) -> str:
     plain = re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", name).strip(". ")
     while len(os.fsencode(plain)) > LONGEST:
         plain = plain[:-1].rstrip(". ")
-    reserved = plain == UNSURE or re.fullmatch(r"(?i)(con|prn|aux|nul|com\d|lpt\d)", plain)
+    reserved = plain.casefold() == UNSURE or re.fullmatch(
+        r"(?i)(con|prn|aux|nul|com\d|lpt\d)", plain
+    )
     return f"{plain}_" if reserved else plain or "_"
 
 

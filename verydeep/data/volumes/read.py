@@ -156,7 +156,7 @@ def natural(name: str) -> list[tuple[int, int, str]]:
     ['s9.png', 's10.png']
     """
     parts = re.findall(r"\d+|\D+", name)
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
 
 
 def size_of_volume(source: ImageSource) -> Extent:

@@ -168,6 +168,7 @@ def test_csv_as_programs_write_it(tmp_path: Path, text: str) -> None:
             "file,label,split\n1.png,a,train\n2.png,b,\n",
             "line 3: has no split, but other",
         ),
+        ("file,label,split\n1.png,a,eval\n2.png,b,\n", "line 3: has no split, but other"),
         (
             "file,label,split\n1.png,cat,train\n2.png,dog,train\n3.png,cta,val\n",
             "line 4: there is no training class 'cta'; did you mean 'cat'[?] Every class needs",

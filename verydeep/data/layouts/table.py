@@ -50,7 +50,7 @@ from verydeep.data.layouts.columns import (
     used,
 )
 from verydeep.data.layouts.label_columns import is_multi_label, labels_of
-from verydeep.data.split_names import unknown_split, whole_split
+from verydeep.data.split_names import EVAL, unknown_split, whole_split
 from verydeep.errors import DataError, MissingExtra, did_you_mean, shortened
 
 Row = Mapping[str, Any]
@@ -104,7 +104,7 @@ def read(path: Path, task: DataTask | None = None) -> Dataset:
         more = invalid - len(faults)
         raise DataError("\n".join([*faults, *([f"... and {more:,} more rows"] if more else [])]))
     undivided = assembly.first_place("all")
-    if undivided and any(map(assembly.first_place, ("train", "val", "test"))):
+    if undivided and any(map(assembly.first_place, ("train", "val", "test", EVAL))):
         raise DataError(f"{undivided}: has no split, but other rows do; give all rows one, or none")
     assembly.layout += columns.note
     dataset = assembly.dataset(notes=counted(skipped, "that are system files (._*) left out"))

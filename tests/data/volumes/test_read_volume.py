@@ -104,6 +104,17 @@ def test_names_may_be_digits_that_count_nothing(tmp_path: Path) -> None:
     assert natural("①") < natural("②")
 
 
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_slices_of_16_bits_are_windowed_like_an_array(ending: str, tmp_path: Path) -> None:
+    given = 9 * voxels(np.uint16) + 20
+    for number, plane in enumerate(given):
+        Image.fromarray(plane).save(tmp_path / f"{number}.{ending}")
+    assert np.array_equal(read_volume(tmp_path).voxels, volume_of(given).voxels)
+    Image.new("L", SIDES[:0:-1]).save(tmp_path / "9.png")
+    with pytest.raises(PictureError, match=rf"9\.png has 8 bits, 0\.{ending} 16"):
+        read_volume(tmp_path)
+
+
 def test_slices_of_other_sizes_are_refused(tmp_path: Path) -> None:
     Image.new("L", (8, 8)).save(tmp_path / "1.png")
     Image.new("L", (8, 9)).save(tmp_path / "2.png")

@@ -138,20 +138,22 @@ def _csv_rows(
     path: Path, task: DataTask | None, _more: Collection[str] = ()
 ) -> Iterator[tuple[str, Row]]:
     with opened_text(path, newline="") as stream:
-        delimiter = _delimiter(stream.readline(), task)
+        delimiter = _delimiter(next(filter(str.strip, stream), ""), task)
         stream.seek(0)
         rows = csv.reader(stream, delimiter=delimiter, strict=True, skipinitialspace=True)
         columns: list[str] = []
         try:
             for row in rows:
                 place = f"{path}, line {rows.line_num}"
+                if not any(map(str.strip, row)):  # as spreadsheets write below their data
+                    continue
                 if not columns:
                     columns = _check_columns(row, path, task)
                 elif len(row) > len(columns):
                     raise DataError(
                         f"{place}: has {len(row)} columns, the first line {len(columns)}"
                     )
-                elif row:
+                else:
                     yield place, dict(zip(columns, row, strict=False))
         except csv.Error as error:
             raise DataError(f"{path}, line {rows.line_num}: not valid CSV ({error})") from error

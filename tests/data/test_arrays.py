@@ -55,6 +55,13 @@ def test_numbers_are_classes_in_their_order() -> None:
     assert np.unique(np.asarray(decode(gray.split("all")[0].path))).tolist() == [7]
 
 
+def test_names_in_two_normal_forms_are_one_class() -> None:
+    images = [np.zeros((9, 9, 3), np.uint8)] * 3
+    dataset = verydeep.read_dataset((images, ["caf\u00e9", "cafe\u0301", "bar"]), draw=False)
+    assert dataset.classes == ("bar", "caf\u00e9")
+    assert dataset.split("all").labels.tolist() == [1, 1, 0]
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [

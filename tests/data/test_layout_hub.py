@@ -105,6 +105,14 @@ def test_words_are_classes_too(tmp_path: Path) -> None:
     assert dataset.split("test").labels.tolist() == [1, 0] * 4
 
 
+def test_words_in_two_normal_forms_are_one_class(tmp_path: Path) -> None:
+    words = rows(4, target=["caf\u00e9", "cafe\u0301", "a", "a"]).remove_columns("label")
+    words.save_to_disk(tmp_path / "words")
+    dataset = read_dataset(tmp_path / "words", draw=False)
+    assert dataset.classes == ("a", "caf\u00e9")
+    assert dataset.split("all").labels.tolist() == [1, 1, 0, 0]
+
+
 def test_rows_without_a_class_are_left_out(tmp_path: Path) -> None:
     hidden = rows(4).map(lambda row: {"label": -1})
     hub.DatasetDict({"train": rows(9), "test": hidden}).save_to_disk(tmp_path / "s")

@@ -135,6 +135,9 @@ def test_too_few_of_a_class_to_split_are_refused_by_its_name(tmp_path: Path) -> 
         "file;label\na.png;x\nb.png;y",
         "file\tlabel\na.png\tx\nb.png\ty",
         '"file","label"\n"a.png","x"\n"b.png","y"\n',
+        "file;label;;\na.png;x;;\nb.png;y;;\n;;;\n ;;;\n",
+        "\n\nfile;label\na.png;x\nb.png;y",
+        ",file,label\n0,a.png,x\n1,b.png,y\n",
     ],
 )
 def test_csv_as_programs_write_it(tmp_path: Path, text: str) -> None:
@@ -168,6 +171,7 @@ def test_csv_as_programs_write_it(tmp_path: Path, text: str) -> None:
             "file,label,split\n1.png,a,train\n2.png,b,\n",
             "line 3: has no split, but other",
         ),
+        ("file,label,split\n1.png,a,eval\n2.png,b,\n", "line 3: has no split, but other"),
         (
             "file,label,split\n1.png,cat,train\n2.png,dog,train\n3.png,cta,val\n",
             "line 4: there is no training class 'cta'; did you mean 'cat'[?] Every class needs",

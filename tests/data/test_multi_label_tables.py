@@ -57,6 +57,9 @@ def test_a_column_for_each_class(tmp_path: Path, ending: str) -> None:
     plain = [{"image": f, "cat": cat, "dog": dog, "split": ""} for f, cat, dog in rows]
     table = write_table(tmp_path / f"plain{ending}", plain)
     assert labelled(read(table, task="multi-label")) == EXPECTED
+    indexed = [{"": number} | row for number, row in enumerate(plain)]  # as pandas writes it
+    other = write_table(tmp_path / f"indexed{ending}", indexed)
+    assert labelled(read(other, task="multi-label")) == EXPECTED
     with pytest.raises(DataError, match="needs a column 'label'"):
         read(table)
 

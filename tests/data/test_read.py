@@ -24,7 +24,7 @@ from verydeep.data.images.image_files import pictures_in
 from verydeep.data.read import DataSource, read_dataset
 from verydeep.data.registry import LAYOUTS
 from verydeep.data.samples import Sample
-from verydeep.errors import DataError
+from verydeep.errors import DataError, InputError
 
 
 def many(folder: str, count: int) -> list[str]:
@@ -145,6 +145,23 @@ def test_the_rules_seed_decides(tmp_path: Path) -> None:
 def test_a_share_of_zero_gives_no_test_split(tmp_path: Path) -> None:
     plant(tmp_path, *many("cat", 10), *many("dog", 10))
     assert counts(read_dataset(tmp_path, test_share=0)) == {"train": (9, 9), "val": (1, 1)}
+
+
+@pytest.mark.parametrize(
+    ("validation", "test", "words"),
+    [
+        (-0.2, 0.1, "validation_share must be from 0 to below 1, got -0.2"),
+        (float("nan"), 0.1, "validation_share must be from 0 to below 1, got nan"),
+        (0.1, 1, "test_share must be from 0 to below 1, got 1"),
+        (0.5, 0.5, "must leave images to train on .sum below 1., got 0.5 . 0.5"),
+    ],
+)
+@pytest.mark.parametrize("groups", [None, "folder"])
+def test_shares_that_are_none_are_refused(
+    validation: float, test: float, words: str, groups: str | None, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=words):
+        read_dataset(tmp_path, validation_share=validation, test_share=test, group_by=groups)
 
 
 def test_undrawn_it_is_one_split_that_is_tested_on(tmp_path: Path) -> None:

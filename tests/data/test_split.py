@@ -128,6 +128,12 @@ def test_a_class_with_too_few_pictures_is_named() -> None:
     assert cut(samples_of([9, 3]), ROOT, {"val": 0.1, "test": 0.1}, seed=0)
 
 
+def test_a_class_of_absolute_and_relative_paths_with_too_few_pictures_is_named() -> None:
+    mixed = [Sample(Path("1.jpg"), 0), Sample(Path("/2.jpg"), 0)]
+    with pytest.raises(DataError, match="memory: class cat has 2 images: too few to split"):
+        cut(mixed, Path("memory"), {"val": 0.1, "test": 0.1}, seed=0, names=["cat"])
+
+
 def test_a_class_with_too_few_pictures_in_nested_folders_is_named() -> None:
     nested = [Sample(ROOT / "cat" / year / "1.jpg", 0) for year in ("2020", "2021")]
     with pytest.raises(DataError, match=r"cat has 2 images"):

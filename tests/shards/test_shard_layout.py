@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -143,6 +145,25 @@ def test_writing_stops_when_the_limit_is_exceeded_and_enough_are_listed(
     with pytest.raises(DataError, match=r"at least 3 of 12 validation images .*\n") as refusal:
         write_shards(read_dataset(folder), tmp_path / "out")
     assert str(refusal.value).endswith("Fix or remove them, or raise the limit")
+
+
+@pytest.mark.parametrize("data", ["killed", "killed/*.tar", "killed/train-000000.tar"])
+def test_what_a_killed_writing_leaves_is_no_data_set(
+    data: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, out = read_dataset(folder), tmp_path / "out"
+    make = write._manifest
+
+    def killed(writing: Any) -> Any:
+        shutil.copytree(out, tmp_path / "killed")
+        return make(writing)
+
+    monkeypatch.setattr(write, "_manifest", killed)
+    write_shards(whole, out)
+    with pytest.raises(DataError, match=r"killed: verydeep shard .* interrupted"):
+        read_dataset(str(tmp_path / data))
+    names = {path.name for path in out.iterdir()} - {".lock"}
+    assert names == {"dataset.json", *(f"{split}-000000.tar" for split in whole.splits)}
 
 
 def test_shards_are_not_written_over_anything(folder: Path, tmp_path: Path) -> None:

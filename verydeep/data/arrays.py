@@ -17,6 +17,7 @@ from verydeep.data.dataset import Dataset
 from verydeep.data.images.inputs import list_pictures
 from verydeep.data.images.member import Member
 from verydeep.data.label_sets import LabelSetTable
+from verydeep.data.name_forms import nfc
 from verydeep.data.samples import SamplesBuilder
 from verydeep.errors import DataError
 
@@ -92,7 +93,7 @@ def _name(label: Any, index: int) -> str:
     scalar = getattr(label, "ndim", None) == 0  # of numpy or torch
     value = label.item() if scalar else label
     if isinstance(value, str | int):
-        return str(value)
+        return nfc(str(value))
     shape = "" if scalar or not hasattr(label, "shape") else f" of shape {tuple(label.shape)}"
     raise DataError(
         f"label {index}: must be a name or a whole number, or a list of them for several classes, "

@@ -24,7 +24,7 @@ from verydeep.data.registry import BUILT_IN, check_layout, find_layout, one_clas
 from verydeep.data.samples import Samples
 from verydeep.data.shards.paths import is_pattern
 from verydeep.data.split import cut, deal_folds
-from verydeep.errors import DataError
+from verydeep.errors import DataError, InputError
 from verydeep.system.files import expanded
 from verydeep.system.object_stores import is_remote
 from verydeep.system.option_names import option, setting
@@ -128,12 +128,14 @@ def read_dataset(
     Raises:
         DataError: There is no such file or folder, no layout fits, or its classes or splits
             cannot be used, or there are too few images or groups to draw splits.
-        InputError: The rule for groups or the fold cannot be understood.
+        InputError: The rule for groups or the fold cannot be understood, or the shares leave
+            nothing to train on.
         MissingExtra: A Parquet file is given and pyarrow is not installed.
     """
     progress = choose_progress(progress)
     check_layout(layout)
     check_task(task)
+    _check_shares(validation_share, test_share)
     rule = None if group_by is None else GroupRule.parse(group_by)
     one = Fold.parse(fold) if isinstance(fold, str) else fold
     dataset = _read(DataSource(data, layout, task), stream, progress)
@@ -161,6 +163,17 @@ def check_task(task: str | None) -> None:
     known = get_args(DataTask)
     if task is not None and task not in known:
         raise DataError(f"task must be {' or '.join(known)}, got {task!r} instead")
+
+
+def _check_shares(validation: float, test: float) -> None:
+    for name, share in (("validation_share", validation), ("test_share", test)):
+        if not 0 <= share < 1:
+            raise InputError(f"{name} must be from 0 to below 1, got {share} instead")
+    if validation + test >= 1:
+        raise InputError(
+            "validation_share and test_share must leave images to train on (sum below 1), got "
+            f"{validation} + {test} instead"
+        )
 
 
 def _of_another_task(dataset: Dataset) -> DataError:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +69,7 @@ def cut(
             splits[name] += _in_order_of_names(ordered[start:end], places)
             start = end
         if start >= len(ordered):
-            folder = os.path.commonpath([Path(str(place)).parent for place in places.values()])
+            folder = _common_folder(places.values(), root)
             known = label < len(names) and Path(folder).name != names[label]
             whose = f"{folder}: class {names[label]}" if known else folder
             raise DataError(
@@ -80,6 +80,13 @@ def cut(
     return {
         name: samples.take(chosen) for name, chosen in splits.items() if chosen or name == "train"
     }
+
+
+def _common_folder(places: Iterable[ImageSource], root: Path) -> str:
+    try:
+        return os.path.commonpath([Path(str(place)).parent for place in places])
+    except ValueError:  # absolute and relative paths
+        return str(root)
 
 
 def _cut_sets(

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from verydeep.data.volumes.inputs import list_volumes
 from verydeep.data.volumes.read import natural, read_volume, size_of_volume
 from verydeep.data.volumes.volume import MAX_VOXELS, volume_of
 from verydeep.errors import PictureError, PictureTooLarge
@@ -51,6 +52,24 @@ def test_other_values_are_windowed_to_8_bits(dtype: str, order: Any, tmp_path: P
     assert np.abs(found - expected).max() <= 0.51
 
 
+@pytest.mark.parametrize("shape", [(512, 512, 16), (256, 32, 256), (32, 256, 256)])
+def test_the_window_of_a_large_volume_leaves_no_column_out(shape: tuple[int, int, int]) -> None:
+    given = np.random.default_rng(0).integers(0, 100, shape).astype(np.uint16)
+    for axis in range(3):
+        np.moveaxis(given, axis, 0)[1::2] += 1000
+    low, high = np.percentile(given, (0.5, 99.5))
+    expected = np.clip((given - low) / (high - low), 0, 1) * 255
+    found = volume_of(given).voxels[..., 0].astype(float)
+    assert np.abs(found - expected).max() <= 1
+
+
+def test_a_single_voxel_that_differs_is_seen_in_a_large_volume() -> None:
+    given = np.zeros((256, 256, 64), np.uint16)
+    given[100, 101, 33] = 7
+    found = volume_of(given).voxels[..., 0]
+    assert found[100, 101, 33] == found.sum() == 255
+
+
 def test_rgb_volumes_keep_their_colours(tmp_path: Path) -> None:
     given = np.random.default_rng(0).integers(0, 256, (*SIDES, 3)).astype(np.uint8)
     assert np.array_equal(read_volume(saved(tmp_path, given)).voxels, given)
@@ -75,6 +94,25 @@ def test_slices_are_ordered_by_number(tmp_path: Path) -> None:
         Image.fromarray(plane).save(tmp_path / f"slice{number + 8}.png")  # 8, 9, 10, 11, 12
     assert np.array_equal(read_volume(tmp_path).voxels[..., 0], given)
     assert sorted(["b2", "b10", "a"], key=natural) == ["a", "b2", "b10"]
+
+
+def test_names_may_be_digits_that_count_nothing(tmp_path: Path) -> None:
+    for name in "①②":
+        (tmp_path / "a" / name).mkdir(parents=True)
+        Image.new("L", (8, 8)).save(tmp_path / "a" / name / "²1.png")
+    assert [path.name for path in list_volumes(tmp_path / "a")] == ["①", "②"]
+    assert natural("①") < natural("②")
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_slices_of_16_bits_are_windowed_like_an_array(ending: str, tmp_path: Path) -> None:
+    given = 9 * voxels(np.uint16) + 20
+    for number, plane in enumerate(given):
+        Image.fromarray(plane).save(tmp_path / f"{number}.{ending}")
+    assert np.array_equal(read_volume(tmp_path).voxels, volume_of(given).voxels)
+    Image.new("L", SIDES[:0:-1]).save(tmp_path / "9.png")
+    with pytest.raises(PictureError, match=rf"9\.png has 8 bits, 0\.{ending} 16"):
+        read_volume(tmp_path)
 
 
 def test_slices_of_other_sizes_are_refused(tmp_path: Path) -> None:

@@ -80,6 +80,23 @@ def decode(source: ImageSource | bytes, *, max_pixels: int = MAX_PIXELS) -> Imag
     return upright
 
 
+def decode_values(source: ImageSource | bytes) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Decode an image, with all bits of 16-bit grey values.
+
+    Returns:
+        The upright image: uint16 (H, W) if it is grey with 12 or 16 bits, else uint8 (H, W, 3).
+
+    Raises:
+        PictureError: As for :func:`decode`.
+    """
+    with naming(source), opened(source) as picture:
+        picture.load()
+        if _is_grey_of_16_bits(picture):
+            grey = Image.fromarray(_grey_of_16_bits(picture)[0])
+            return np.asarray(orientation_of(picture).upright(grey))
+        return np.asarray(orientation_of(picture).upright(rgb_of(picture)))
+
+
 def upright_size(source: ImageSource | bytes) -> tuple[int, int]:
     """Return the height and width of the upright image, from its header.
 
@@ -203,8 +220,10 @@ def rgb_of(picture: Image.Image) -> Image.Image:
     mode = picture.mode
     if mode == "RGB" and "transparency" not in picture.info:
         return picture
-    if mode.startswith("I;16") or (mode == "I" and picture.format == "PPM"):
-        return Image.fromarray(_upper_bits(picture)).convert("RGB")
+    if _is_grey_of_16_bits(picture):
+        grey, bits = _grey_of_16_bits(picture)
+        grey >>= bits - 8
+        return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
     if mode in ("I", "F"):
         raise PictureError(
             f"its channels are {'32-bit or signed integers' if mode == 'I' else '32-bit floats'} "
@@ -236,17 +255,22 @@ def _parts(width: int, height: int) -> Iterator[tuple[int, int, int, int]]:
             yield left, top, min(left + columns, width), min(top + rows, height)
 
 
-def _upper_bits(picture: Image.Image) -> NDArray[np.uint8]:
-    """Return the upper 8 bits of 16-bit grey values, as Pillow does for 16-bit colours."""
+def _is_grey_of_16_bits(picture: Image.Image) -> bool:
+    return picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PPM")
+
+
+def _grey_of_16_bits(picture: Image.Image) -> tuple[NDArray[np.uint16], int]:
+    """Return 16-bit grey values (H, W), 0 for black, and the number of bits that they use."""
     values = np.asarray(picture)
     tags = getattr(picture, "tag_v2", {})
     bits = 12 if tags.get(ExifTags.Base.BitsPerSample) == (12,) else 16
-    grey = (values >> (bits - 8)).astype(np.uint8)
+    white = np.uint16(2**bits - 1)
+    grey = values.astype(np.uint16)
     if tags.get(ExifTags.Base.PhotometricInterpretation) == 0:  # 0 is white, as in some scans
-        grey = 255 - grey
+        np.subtract(white, grey, out=grey)
     if "transparency" in picture.info:  # one grey value is transparent
-        grey[values == picture.info["transparency"]] = 255
-    return grey
+        grey[values == picture.info["transparency"]] = white
+    return grey, bits
 
 
 def reason_of(error: Exception) -> str:

@@ -5,8 +5,8 @@ exists is used. A column ``dataset`` or ``set`` may hold anything: it counts as 
 the first row contains a word for one.
 
 Of multi-label tables, ``label:NAME`` is a column of zeros and ones for one class. Where the task is
-given as multi-label and there is no other column of labels, every column that is not known by one
-of these names is such a column.
+given as multi-label and there is no other column of labels, every column that has a name and is not
+known by one of these is such a column.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def canonical_columns(given: Sequence[str], task: DataTask | None) -> list[str]:
     if task != "multi-label" or labelled:
         return names
     return [
-        name if name in known else INDICATOR + str(text).strip()
+        name if name in known or not name else INDICATOR + str(text).strip()
         for name, text in zip(names, given, strict=True)
     ]
 
@@ -80,7 +80,7 @@ def indicator_columns(columns: Iterable[str]) -> list[str]:
 def used(columns: Iterable[str]) -> frozenset[str]:
     """Return the columns that are used or could be."""
     columns = [*columns]
-    own = (*Columns.of(columns).values(), *indicator_columns(columns))
+    own = (*filter(None, Columns.of(columns).values()), *indicator_columns(columns))
     return frozenset((*own, *ALIASES, *_BOXES))
 
 

@@ -318,7 +318,8 @@ def _labels(rows: Any, column: str, name: str) -> list[int | str | None]:
         raise DataError(f"{name}: a class must be text or an integer, got {bad!r} instead")
     names = _class_names(rows.features[column])
     of = {-1: None, "": None} | dict(enumerate(names or ()))
-    return [of.get(label, label) for label in labels]
+    forms = (nfc(label) if isinstance(label, str) else label for label in labels)
+    return [of.get(label, label) for label in forms]
 
 
 def _classes(

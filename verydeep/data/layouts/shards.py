@@ -28,6 +28,7 @@ from verydeep.data.shards.index import ShardIndex, index_shards, samples_of
 from verydeep.data.shards.manifest import (
     LONGEST,
     NAME,
+    UNFINISHED,
     Manifest,
     looks_like_manifest,
     parse_manifest,
@@ -209,6 +210,7 @@ class _Found:
         places = self._places()
         if not places:
             raise DataError(f"{self.data}: contains no shards (*.tar)")
+        _refuse_unfinished(places)
         root = _common_folder(places)
         splits = self._by_split(places, self.data if Path(self.data).is_dir() else root)
         streams = is_remote(self.data) if self.stream is None else self.stream
@@ -258,6 +260,16 @@ class _Found:
                 "of other shards; rename it, or give a pattern without it"
             )
         return {name: splits[name] for name in ORDER if name in splits}
+
+
+def _refuse_unfinished(places: Sequence[str]) -> None:
+    """Refuse the part of a data set that an interrupted writing left."""
+    for folder in {Path(place).parent for place in places if not is_remote(place)}:
+        if (folder / UNFINISHED).exists():
+            raise DataError(
+                f"{folder}: verydeep shard is still at work on these shards, or was interrupted; "
+                "empty the folder and write them again"
+            )
 
 
 def _streamed(

@@ -50,7 +50,7 @@ from verydeep.data.layouts.columns import (
     used,
 )
 from verydeep.data.layouts.label_columns import is_multi_label, labels_of
-from verydeep.data.split_names import unknown_split, whole_split
+from verydeep.data.split_names import EVAL, unknown_split, whole_split
 from verydeep.errors import DataError, MissingExtra, did_you_mean, shortened
 
 Row = Mapping[str, Any]
@@ -104,7 +104,7 @@ def read(path: Path, task: DataTask | None = None) -> Dataset:
         more = invalid - len(faults)
         raise DataError("\n".join([*faults, *([f"... and {more:,} more rows"] if more else [])]))
     undivided = assembly.first_place("all")
-    if undivided and any(map(assembly.first_place, ("train", "val", "test"))):
+    if undivided and any(map(assembly.first_place, ("train", "val", "test", EVAL))):
         raise DataError(f"{undivided}: has no split, but other rows do; give all rows one, or none")
     assembly.layout += columns.note
     dataset = assembly.dataset(notes=counted(skipped, "that are system files (._*) left out"))
@@ -138,20 +138,22 @@ def _csv_rows(
     path: Path, task: DataTask | None, _more: Collection[str] = ()
 ) -> Iterator[tuple[str, Row]]:
     with opened_text(path, newline="") as stream:
-        delimiter = _delimiter(stream.readline(), task)
+        delimiter = _delimiter(next(filter(str.strip, stream), ""), task)
         stream.seek(0)
         rows = csv.reader(stream, delimiter=delimiter, strict=True, skipinitialspace=True)
         columns: list[str] = []
         try:
             for row in rows:
                 place = f"{path}, line {rows.line_num}"
+                if not any(map(str.strip, row)):  # as spreadsheets write below their data
+                    continue
                 if not columns:
                     columns = _check_columns(row, path, task)
                 elif len(row) > len(columns):
                     raise DataError(
                         f"{place}: has {len(row)} columns, the first line {len(columns)}"
                     )
-                elif row:
+                else:
                     yield place, dict(zip(columns, row, strict=False))
         except csv.Error as error:
             raise DataError(f"{path}, line {rows.line_num}: not valid CSV ({error})") from error

@@ -31,17 +31,18 @@ def weights_of_counts(given: ArrayLike) -> tuple[float, ...]:
 def positive_weights(counts: ArrayLike, images: int) -> tuple[float, ...]:
     """Return the weight (N − n) / n of the presence of each class that n of N images have.
 
-    With it, presence and absence of a class weigh the same in the loss.
+    With it, presence and absence of a class weigh the same in the loss. A class that all images
+    have has the weight 1: 0 would not train it.
 
     Args:
         counts: n of each class; 0 counts as 1.
         images: N.
 
-    >>> positive_weights([1, 2], 4)
-    (3.0, 1.0)
+    >>> positive_weights([1, 2, 4], 4)
+    (3.0, 1.0, 1.0)
     """
     there = np.asarray(counts, np.float64).clip(min=1)
-    return tuple(((images - there) / there).tolist())
+    return tuple(np.where(there < images, (images - there) / there, 1.0).tolist())
 
 
 def balanced_draws(labels: ArrayLike, generator: np.random.Generator) -> NDArray[np.int64]:

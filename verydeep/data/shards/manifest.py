@@ -15,6 +15,9 @@ from verydeep.data.split_names import ORDER
 from verydeep.errors import DataError, did_you_mean, printable
 
 NAME = "dataset.json"
+UNFINISHED = f".{NAME}.part"
+"""File beside shards that are still being written, or whose writing was interrupted."""
+
 LONGEST = 2**28
 """Maximum bytes of a manifest; that of a million shards has a quarter of it."""
 

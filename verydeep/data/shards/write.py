@@ -35,6 +35,7 @@ from verydeep.data.samples import Sample, Samples
 from verydeep.data.shards.manifest import (
     DIGITS,
     NAME,
+    UNFINISHED,
     Colours,
     Manifest,
     ShardEntry,
@@ -156,6 +157,7 @@ def _write(writing: _Writing, progress: Progress) -> Written:
     dataset, folder = writing.dataset, writing.folder
     try:
         with explained_write_errors(folder):
+            (folder / UNFINISHED).touch()
             for split in dataset.splits:
                 writing.write(split, progress)
             sync(folder)  # a manifest names no shard that a power failure could take away
@@ -166,6 +168,7 @@ def _write(writing: _Writing, progress: Progress) -> Written:
             with contextlib.suppress(OSError):
                 path.unlink()
         raise
+    (folder / UNFINISHED).unlink()
     return Written(folder, manifest, writing.bytes, tuple(writing.faults))
 
 

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from verydeep.data.images.decode import decode, naming
+from verydeep.data.images.decode import decode_values, naming
 from verydeep.data.images.image_files import own_pictures
 from verydeep.data.images.member import ImageSource
 from verydeep.data.images.regular_file import open_regular
@@ -130,16 +130,21 @@ def _unpacked(path: Path, count: int) -> bytes:
         return file.read(count)
 
 
-def _slices(folder: Path) -> NDArray[np.uint8]:
-    """Read the images of a folder as slices."""
+def _slices(folder: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Read the images of a folder as slices, grey with all its bits."""
     names = sorted(own_pictures(folder), key=natural)
     if not names:
         raise PictureError("no images in this folder, so no slices")
-    first = np.asarray(decode(folder / names[0]))
+    first = decode_values(folder / names[0])
     check_voxels((len(names), *first.shape))
-    voxels = np.empty((len(names), *first.shape), np.uint8)
+    voxels = np.empty((len(names), *first.shape), first.dtype)
     for place, name in enumerate(names):
-        pixels = np.asarray(decode(folder / name))
+        pixels = decode_values(folder / name)
+        if pixels.dtype != first.dtype:
+            bits, others = 8 * pixels.itemsize, 8 * first.itemsize
+            raise PictureError(
+                f"the slice {name} has {bits} bits, {names[0]} {others}: all must have as many"
+            )
         if pixels.shape != first.shape:
             raise PictureError(
                 f"the slice {name} is {pixels.shape[1]}x{pixels.shape[0]}, "
@@ -156,7 +161,7 @@ def natural(name: str) -> list[tuple[int, int, str]]:
     ['s9.png', 's10.png']
     """
     parts = re.findall(r"\d+|\D+", name)
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
 
 
 def size_of_volume(source: ImageSource) -> Extent:

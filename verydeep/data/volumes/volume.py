@@ -23,7 +23,7 @@ WINDOW = (0.5, 99.5)
 """Percentiles of the values that become black and white, where values are not 8-bit."""
 
 SAMPLED = 2**20
-"""Values that the percentiles are taken of, evenly spaced."""
+"""Maximum number of values that the percentiles are taken of, from all over the volume."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,16 +128,34 @@ def volume_of(values: NDArray[Any], spacing: Extent = (1.0, 1.0, 1.0)) -> Volume
 def _windowed(values: NDArray[Any]) -> NDArray[np.uint8]:
     if values.dtype.kind not in "iuf":
         raise PictureError(f"values of type {values.dtype} are no real numbers")
-    flat = values.reshape(-1)
-    sample = flat[:: -(-flat.size // SAMPLED)].astype(np.float64)
-    sample = sample[np.isfinite(sample)]
-    if not sample.size:
-        raise PictureError("none of its values is a number")
-    low, high = np.percentile(sample, WINDOW)
-    if high <= low:  # few voxels differ: the range of all
-        low, high = float(sample.min()), float(sample.max())
+    low, high = _window(values)
     scale = 255 / (high - low) if high > low else 0.0
     with np.errstate(invalid="ignore", over="ignore"):
         grey = np.clip((values.astype(np.float32) - np.float32(low)) * np.float32(scale), 0, 255)
     rounded: NDArray[np.uint8] = np.nan_to_num(np.rint(grey), nan=0.0).astype(np.uint8)
     return rounded
+
+
+def _window(values: NDArray[Any]) -> tuple[float, float]:
+    """Return the values that become black and white."""
+    flat = values.reshape(-1)
+    sample = flat[:: _step(values.shape)].astype(np.float64)
+    sample = sample[np.isfinite(sample)]
+    low, high = np.percentile(sample, WINDOW) if sample.size else (0.0, 0.0)
+    if high > low:
+        return float(low), float(high)
+    known = flat[np.isfinite(flat)]  # few voxels differ: the range of all
+    if not known.size:
+        raise PictureError("none of its values is a number")
+    return float(known.min()), float(known.max())
+
+
+def _step(shape: tuple[int, ...]) -> int:
+    """Return the distance of sampled values in an array of this shape.
+
+    It has no factor in common with a side, so that no column or slice is left out.
+    """
+    step = -(-math.prod(shape) // SAMPLED)
+    while any(math.gcd(step, side) > 1 for side in shape):
+        step += 1
+    return step

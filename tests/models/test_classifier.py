@@ -56,6 +56,12 @@ def likely(prediction: Prediction) -> dict[str, float]:
 # ---- predictions ----
 
 
+@pytest.mark.parametrize("top", [0, -1])
+def test_less_than_one_class_is_refused(model: Classifier, top: int) -> None:
+    with pytest.raises(InputError, match=f"top must be at least 1 class, got {top} instead"):
+        model.predict(pixels(), top=top)
+
+
 def test_it_names_the_colours_that_it_learned(model: Classifier, pictures: Path) -> None:
     predictions = model.predict(pictures / "test")
     assert len(predictions) == 12

@@ -156,3 +156,15 @@ def test_titles_stand_beside_the_names_in_the_data() -> None:
     card = model_card(model, USE)
     assert "| 0 | Egyptian cat | n01 |" in card
     assert "| 1 | n02 | n02 |" in card
+
+
+def test_a_licence_that_is_known_is_not_said_to_be_unknown() -> None:
+    model = named(("cat", "dog"))
+    assert "licences of the training images and of this model are not recorded" in model_card(
+        model, USE
+    )
+    model.source = {"file": "d.pth", "format": "PyTorch weights", "licence": "CC BY 4.0"}
+    card = model_card(model, USE)
+    assert "Licence of the weights: CC BY 4.0." in card
+    assert "The licence of the training images is not recorded here." in card
+    assert "of this model" not in card.partition("## Limits")[2]

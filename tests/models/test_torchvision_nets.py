@@ -130,6 +130,15 @@ def test_weights_come_from_a_file(ending: str, tmp_path: Path) -> None:
     assert (found.input_size, found.resize_size, found.test_scales) == (224, 256, (256,))
 
 
+@pytest.mark.parametrize("name", ["resnet18", "squeezenet1_1", "shufflenet_v2_x0_5"])
+def test_the_outputs_of_a_file_are_counted_whatever_the_order_of_its_weights(
+    name: str, tmp_path: Path
+) -> None:
+    save_file(other_weights(name, 7), tmp_path / "w.safetensors")
+    found = torchvision_classifier(f"torchvision/{name}:{tmp_path / 'w.safetensors'}", compute=CPU)
+    assert found.classes == tuple("0123456")
+
+
 def test_a_file_may_hold_auxiliary_classifiers_and_stand_under_the_home_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

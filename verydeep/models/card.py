@@ -222,13 +222,17 @@ def _limits(model: TrainedNet) -> Iterator[str]:
             f"It knows these {plural(len(model.classes), 'class', 'classes')} alone. An image may "
             "have several of them, or none: each class has a probability of its own, and those "
             "that reach their threshold are predicted. What was measured holds for images like "
-            "those of the test. The licences of the training images and of this model are not "
-            "recorded here."
+            f"those of the test. {_licences(model)}"
         )
         return
     yield (
         f"It knows these {plural(len(model.classes), 'class', 'classes')} alone: an image of "
         "anything else gets one of them, too, often with a high probability. What was measured "
-        "holds for images like those of the test; expect more errors on others. The licences of "
-        "the training images and of this model are not recorded here."
+        f"holds for images like those of the test; expect more errors on others. {_licences(model)}"
     )
+
+
+def _licences(model: TrainedNet) -> str:
+    if (model.source or {}).get("licence"):
+        return "The licence of the training images is not recorded here."
+    return "The licences of the training images and of this model are not recorded here."

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 TaskName = Literal["classification", "localization", "multi-label"]
 
+LARGEST_INPUT, LARGEST_SCALE = 4096, 2**14
+"""Largest side of a net's crops, and of rescaled images, in pixels."""
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -43,7 +46,7 @@ class NetConfig(_Strict):
     """Settings of a net, without the number of classes; only those that its family has."""
 
     name: str
-    input_size: int = Field(ge=1, le=4096)
+    input_size: int = Field(ge=1, le=LARGEST_INPUT)
     channels: Literal[1, 3] = 3
     width: float = Field(gt=0, le=16)
     hidden: int | None = Field(None, ge=0, le=2**20)
@@ -159,8 +162,8 @@ class ModelConfig(_Strict):
             raise ValueError("classes: a name stands there twice")
         if not self.test_scales:
             raise ValueError("test_scales: at least one")
-        if not all(self.net.input_size <= scale <= 2**14 for scale in self.test_scales):
-            raise ValueError(f"test_scales: from {self.net.input_size} to {2**14} pixels")
+        if not all(self.net.input_size <= scale <= LARGEST_SCALE for scale in self.test_scales):
+            raise ValueError(f"test_scales: from {self.net.input_size} to {LARGEST_SCALE} pixels")
         if self.abstention is not None:
             if self.task == "multi-label":
                 raise ValueError("abstention: is learned for classes that exclude each other")

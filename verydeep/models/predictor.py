@@ -148,9 +148,11 @@ class Predictor:
             Probabilities are calibrated if the model is.
 
         Raises:
-            InputError: A file does not exist, an array has another shape, a scale is too small, or
-                the model has not learned to abstain in this test.
+            InputError: A file does not exist, an array has another shape, a scale or ``top`` is too
+                small, or the model has not learned to abstain in this test.
         """
+        if top < 1:
+            raise InputError(f"top must be at least 1 class, got {top} instead")
         progress = choose_progress(progress)
         sources = self.sources(pictures, progress)
         how = self.test_protocol(scales, flip)

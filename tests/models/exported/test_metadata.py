@@ -49,8 +49,11 @@ def onnx_file(path: Path, text: str | None, key: str = KEY) -> Path:
     return path
 
 
+ABOUT_JSON = json.loads(ABOUT.to_json())
+
+
 def changed(**values: Any) -> str:
-    return json.dumps({**json.loads(ABOUT.to_json()), **values})
+    return json.dumps({**ABOUT_JSON, **values})
 
 
 def test_the_description_is_read_back_as_it_was_written(tmp_path: Path) -> None:
@@ -91,6 +94,10 @@ def test_the_scale_of_the_proof_is_the_middle_one() -> None:
         (changed(interpolation="sharp"), "interpolation 'sharp'"),
         (changed(calibration={"temperature": 0}), "temperature must be above 0"),
         (changed(titles=[]), "titles or net"),
+        (changed(calibration=[1]), "calibration or abstention of another type"),
+        (changed(calibration={"temperature": 1}), "missing"),
+        (changed(abstention="x"), "calibration or abstention of another type"),
+        (json.dumps({k: v for k, v in ABOUT_JSON.items() if k != "train_scale"}), "train_scale"),
     ],
 )
 def test_a_damaged_description_is_refused(text: str, fault: str, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import zipfile
 from pathlib import Path
@@ -15,12 +16,14 @@ from damage import assert_damage_named, encrypted, patient, refusal, try_to_read
 from hostile import edits, mutate
 from hypothesis import given
 from hypothesis import strategies as st
-from keras_files import SMALL, SMALL_CONFIG, save_small, small_arrays
+from keras_files import SMALL, SMALL_CONFIG, save_small, small_arrays, texts
+from scores import narrow
 
 from verydeep.errors import ModelError
 from verydeep.models.weights.formats.keras import reader as keras
 from verydeep.models.weights.formats.keras.hdf5 import Hdf5, Node
 from verydeep.models.weights.formats.keras.reader import matches, read
+from verydeep.models.weights.imported import import_file
 
 
 @pytest.mark.parametrize("way", SMALL)
@@ -258,3 +261,25 @@ def test_endless_files(tmp_path: Path) -> None:
     (tmp_path / "w").write_bytes(changed)
     with pytest.raises(ModelError, match="bytes of names and settings"):
         read(tmp_path / "w")
+
+
+def test_a_normalisation_of_other_channels_is_refused(tmp_path: Path) -> None:
+    """In a file of weights alone, nothing but the order tells whose normalisation it is."""
+    widths = [side for side in narrow("A") if side != "M"]
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        names = [f"{kind}{number}" for number in range(8) for kind in ("conv", "norm")]
+        file.attrs["layer_names"] = texts(names)
+        for number, (inputs, outputs) in enumerate(itertools.pairwise([3, *widths])):
+            _write(file, f"conv{number}", {"kernel": (3, 3, inputs, outputs)})
+            channels = outputs + (number == 5)
+            parts = ("gamma", "beta", "moving_mean", "moving_variance")
+            _write(file, f"norm{number}", dict.fromkeys(parts, (channels,)))
+    with pytest.raises(ModelError, match="conv5: a batch normalisation of 33 channels for 32 out"):
+        import_file(tmp_path / "a.h5")
+
+
+def _write(file: h5py.File, name: str, parts: dict[str, tuple[int, ...]]) -> None:
+    group = file.create_group(name)
+    group.attrs["weight_names"] = texts([f"{name}/{part}:0" for part in parts])
+    for part, shape in parts.items():
+        group[f"{name}/{part}:0"] = np.ones(shape, np.float32)

@@ -67,6 +67,17 @@ def test_weights(tmp_path: Path, kind: str, old: bool) -> None:
     assert source.classes == ("a cat", "a dog", "a fish")
 
 
+@pytest.mark.parametrize(
+    "told", [{"border": np.array([[16_300.0, 0.0]])}, {"border": [], "cropSize": 0.001}]
+)
+def test_images_of_a_size_out_of_bounds_are_not_believed(
+    tmp_path: Path, told: dict[str, Any]
+) -> None:
+    net, _ = simple_net()
+    net["meta"]["normalization"] |= told
+    assert "resize" not in read_net(tmp_path, net).facts
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_net_within_a_variable(tmp_path: Path, kind: str) -> None:
     net, _ = simple_net()

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import verydeep
-from verydeep.errors import ModelError
+from verydeep.errors import InputError, ModelError
 from verydeep.models.classifier import imported_classifier
 from verydeep.models.weights.imported import import_file
 from verydeep.models.weights.named import find_published, source_config
@@ -125,3 +125,37 @@ def test_published_weights_are_known_by_name() -> None:
     config = source_config("torchvision/googlenet")
     assert config.preprocessing.mean == (127.5, 127.5, 127.5)
     assert config.net.auxiliary is False
+
+
+def test_normalisations_that_were_folded_are_missed(theirs: nn.Module, tmp_path: Path) -> None:
+    state = {k: v for k, v in theirs.state_dict().items() if "4a.branch1.bn" not in k}
+    torch.save(state, tmp_path / "g.pth")
+    with pytest.raises(ModelError, match=r"inception4a.branch1.conv must have a batch norm"):
+        import_file(tmp_path / "g.pth")
+
+
+@pytest.mark.parametrize("layer", ["fc.weight", "inception4a.branch1.conv.weight"])
+def test_numbers_that_are_not_finite_are_refused(
+    theirs: nn.Module, layer: str, tmp_path: Path
+) -> None:
+    state = theirs.state_dict()
+    torch.save(state | {layer: torch.full_like(state[layer], torch.nan)}, tmp_path / "g.pth")
+    with pytest.raises(ModelError, match="numbers NaN or infinite"):
+        import_file(tmp_path / "g.pth")
+
+
+def test_a_head_of_another_width_is_refused(theirs: nn.Module, tmp_path: Path) -> None:
+    torch.save(theirs.state_dict() | {"fc.weight": torch.zeros(12, 512)}, tmp_path / "g.pth")
+    with pytest.raises(ModelError, match=r"fc \(12x512\) must read 1,024 numbers"):
+        import_file(tmp_path / "g.pth")
+
+
+def test_two_classes_of_one_name_are_refused(file: Path) -> None:
+    with pytest.raises(InputError, match="two classes are called 'a'"):
+        import_weights(file, classes=["a"] * 12)
+
+
+@pytest.mark.parametrize("resize", [-5, 20_000])
+def test_a_size_of_images_out_of_bounds_is_refused(file: Path, resize: int) -> None:
+    with pytest.raises(InputError, match=f"resize must be from 1 to 16,384 pixels, got {resize}"):
+        import_weights(file, resize=resize)

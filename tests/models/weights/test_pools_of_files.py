@@ -230,3 +230,9 @@ def test_what_files_tell_of_pools(tmp_path: Path) -> None:
         save_small(tmp_path / "net", way)
         assert read_weights(tmp_path / "net").pools == pools
     assert read_weights(save_state(torchvision_net(), tmp_path / "net.pth")).pools is None
+
+
+def test_convolutions_for_images_out_of_bounds_are_refused(tmp_path: Path) -> None:
+    graph = convolutions(Graph(("N", 3, 5000, 5000)), torchvision_net(), POOLS)
+    with pytest.raises(ModelError, match="declares images of 5000x5000 pixels; nets are imported"):
+        import_file(graph.save(tmp_path))

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from verydeep.evaluation.abstention.abstention import Abstention
+from verydeep.evaluation.calibration import Calibration
 from verydeep.system.version import __version__
 
 DISTANCE, FEATURES, PROJECTIONS = "distance", "features", "projections"
@@ -105,7 +106,7 @@ class Metadata:
         """Return the description stored in a file.
 
         Raises:
-            ValueError: The text is no such description, or one of a later version.
+            ValueError, TypeError: The text is no such description, or one of a later version.
         """
         try:
             values = json.loads(text)
@@ -116,7 +117,8 @@ class Metadata:
         if values.get("format") != FORMAT:
             raise ValueError(f"format {values.get('format')!r}, where {FORMAT} is expected")
         known = {one.name for one in fields(cls)}
-        missing = {"net", "classes", "input_size", "stride", "dense", "test_scales"} - set(values)
+        missing = {"net", "classes", "input_size", "stride", "dense"}
+        missing = (missing | {"train_scale", "test_scales"}) - set(values)
         if missing or set(values) - known:
             raise ValueError(f"fields {', '.join(sorted(missing or set(values) - known))}")
         for name in ("classes", "train_scale", "test_scales"):
@@ -131,7 +133,7 @@ class Metadata:
         """Refuse values that no export writes.
 
         Raises:
-            ValueError: There is one.
+            ValueError, TypeError: There is one.
         """
         sizes = (self.input_size, self.stride, *self.train_scale, *self.test_scales)
         if not all(type(size) is int and 0 < size <= 2**14 for size in sizes):
@@ -150,9 +152,14 @@ class Metadata:
             and all(isinstance(limit, int | float) and 0 <= limit <= 1 for limit in limits)
         ):
             raise ValueError("thresholds must be from 0 to 1, one for each class")
+        for about in (self.calibration, self.abstention):
+            if not isinstance(about, dict | None):
+                raise ValueError("calibration or abstention of another type")
         temperature = (self.calibration or {"temperature": 1.0}).get("temperature")
         if not isinstance(temperature, int | float) or not temperature > 0:
             raise ValueError("temperature must be above 0")
+        if self.calibration:
+            Calibration(**self.calibration)
         if self.abstention is not None:
             Abstention.from_dict(self.abstention)
         if self.unlike is not None and not _are_sizes(self.unlike):

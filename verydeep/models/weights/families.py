@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from verydeep.errors import InputError
+from verydeep.models.folder import LARGEST_SCALE
 from verydeep.models.weights.convert import Pixels
 from verydeep.models.weights.source import FACTS, Fact, Family, SourceFile
 
@@ -103,6 +104,10 @@ def check_said(given: Mapping[str, Any]) -> None:
                 f"{name} must be three numbers (red, green, blue) from {rule}, got {values!r} "
                 "instead"
             )
+    if not 0 <= given.get("resize", 0) <= LARGEST_SCALE:
+        raise InputError(
+            f"resize must be from 1 to {LARGEST_SCALE:,} pixels, got {given['resize']!r} instead"
+        )
     if given.get("channels", "rgb") not in ("rgb", "bgr"):
         raise InputError(f"channels must be rgb or bgr, got {given['channels']!r} instead")
 

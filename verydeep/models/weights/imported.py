@@ -147,7 +147,8 @@ def import_file(
     Raises:
         ModelError: The file is broken, of no known format, or holds no net of the paper.
         MissingExtra: The format needs a library that is not installed.
-        InputError: A given value makes no sense, or the number of classes differs.
+        InputError: A given value makes no sense, the number of classes differs, or two
+            have one name.
     """
     file = read_weights(path)
     try:
@@ -196,6 +197,11 @@ def _classes(
             raise InputError(
                 f"{plural(len(given), 'class', 'classes')} given, but the net has "
                 f"{plural(count, 'output')}"
+            )
+        if len(set(given)) < count:
+            twice = next(name for name in given if given.count(name) > 1)
+            raise InputError(
+                f"two classes are called {printable(twice)!r}; give them different names"
             )
         return tuple(given), {}
     names = file.classes if file.classes is not None and len(file.classes) == count else None

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from verydeep.errors import ModelError, printable
+from verydeep.models.folder import LARGEST_INPUT
 from verydeep.models.weights.source import SourceFile, SourceLayer
 from verydeep.nets.registry import SMALLEST_INPUT, Column, final_map, input_for_map
 
@@ -92,7 +93,7 @@ def check_input(file: SourceFile, first: SourceLayer | None, side: int | None) -
         side: Side s of the map that it reads.
 
     Raises:
-        ModelError: Five pools leave a map of another size.
+        ModelError: Five pools leave a map of another size, or the images are too large.
     """
     size = file.input_size
     if size is None:
@@ -102,6 +103,11 @@ def check_input(file: SourceFile, first: SourceLayer | None, side: int | None) -
             raise ModelError(
                 f"declares images of {size}x{size} pixels, of which five 2x2 pools leave nothing; "
                 f"a net of the paper reads at least {SMALLEST_INPUT}x{SMALLEST_INPUT}"
+            )
+        if size > LARGEST_INPUT:
+            raise ModelError(
+                f"declares images of {size}x{size} pixels; nets are imported for at most "
+                f"{LARGEST_INPUT}x{LARGEST_INPUT}"
             )
         return
     found = final_map(size) if size >= SMALLEST_INPUT else 0

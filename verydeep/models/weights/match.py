@@ -5,7 +5,7 @@ O outputs, I inputs, C channels, D numbers that a layer reads, s side of the las
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import isqrt
@@ -90,7 +90,7 @@ def match(file: SourceFile) -> Match:
     body, rest = file.layers[: column.agreeing], file.layers[column.agreeing :]
     if not column.whole:
         raise ModelError(_no_column(file.layers, column))
-    _check_finite(body)
+    check_finite(body)
     batch_norm = _batch_norm(body)
     check_maps(file, column)
     head, side, why = _head(rest, channels=len(body[-1].weight))
@@ -135,8 +135,13 @@ def _no_column(layers: Sequence[SourceLayer], column: Column) -> str:
     )
 
 
-def _check_finite(body: Sequence[SourceLayer]) -> None:
-    for layer in body:
+def check_finite(layers: Iterable[SourceLayer]) -> None:
+    """Refuse layers with numbers that are NaN or infinite.
+
+    Raises:
+        ModelError: There are such.
+    """
+    for layer in layers:
         if layer.broken:
             raise ModelError(
                 f"{printable(layer.name)}: {plural(layer.broken, 'number')} NaN or infinite; take "
@@ -150,6 +155,12 @@ def _batch_norm(body: Sequence[SourceLayer]) -> bool:
         raise ModelError(
             f"only some convolutions have a batch normalisation: {printable(without[0])} has none"
         )
+    for layer in body:
+        if layer.norm and len(layer.norm.mean) != len(layer.weight):
+            raise ModelError(
+                f"{printable(layer.name)}: a batch normalisation of {len(layer.norm.mean):,} "
+                f"channels for {plural(len(layer.weight), 'output')}"
+            )
     return not without
 
 

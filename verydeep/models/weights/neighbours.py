@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from verydeep.errors import ModelError, printable
 from verydeep.models.weights.families import HABITS
-from verydeep.models.weights.match import LeftOut, Match, Taken
+from verydeep.models.weights.match import LeftOut, Match, Taken, check_finite
 from verydeep.models.weights.source import Fact, Family, SourceFile, SourceLayer
 from verydeep.nets.registry import neighbour_layers
 
@@ -26,6 +26,7 @@ class Source:
         net: Name of the net.
         mark: A layer by which the version is known.
         last: Name of the last layer.
+        inputs: Numbers that the last layer reads.
         name: Returns the name of a layer by its path in our net.
         batch_norm: Whether the net has batch normalisation.
         notes: How it differs from the published net, for the report.
@@ -34,6 +35,7 @@ class Source:
     net: str
     mark: str
     last: str
+    inputs: int
     name: Callable[[str], str]
     batch_norm: bool = True
     notes: tuple[str, ...] = ()
@@ -95,7 +97,8 @@ def match_neighbour(file: SourceFile) -> Match | None:
     """Return the neighbour of the paper's nets that a file holds; None if it holds none.
 
     Raises:
-        ModelError: Layers are missing or have other shapes.
+        ModelError: Layers or normalisations are missing, have other shapes, or hold numbers that
+            are not finite.
     """
     theirs = {layer.name: layer for layer in file.layers}
     source = next((one for one in SOURCES if one.mark in theirs), None)
@@ -103,6 +106,11 @@ def match_neighbour(file: SourceFile) -> Match | None:
         return None
     taken = tuple(_taken(source, theirs))
     head = theirs.get(source.last)
+    if head is not None and head.weight[0].numel() != source.inputs:
+        raise ModelError(
+            f"{printable(str(head))} must read {source.inputs:,} numbers for net {source.net}"
+        )
+    check_finite([*(one.source for one in taken), *([] if head is None else [head])])
     used = {one.source.name for one in taken} | {source.last}
     left_out = (
         LeftOut(str(layer), "an auxiliary head, which is for training")
@@ -130,6 +138,13 @@ def _taken(source: Source, theirs: Mapping[str, SourceLayer]) -> Iterator[Taken]
         if tuple(layer.weight.shape) != shape:
             wanted = "x".join(map(str, shape))
             raise ModelError(f"{printable(str(layer))} must be {wanted} for net {source.net}")
+        has_norm = source.batch_norm and path.rpartition(".")[2].startswith("conv")
+        if has_norm != (layer.norm is not None):
+            rule = "a" if has_norm else "no"
+            raise ModelError(
+                f"{printable(name)} must have {rule} batch normalisation, as in net {source.net}; "
+                "save the net before its normalisations are folded into the convolutions"
+            )
         yield Taken(path, layer)
 
 
@@ -173,6 +188,7 @@ SOURCES = (
         "googlenet",
         "inception3a.branch1.conv",
         "fc",
+        1024,
         torchvision_name,
         notes=(
             "torchvision's net, not the published one: batch normalisation replaces biases and "
@@ -183,6 +199,7 @@ SOURCES = (
         "googlenet",
         "inception_3a/1x1",
         "loss3/classifier",
+        1024,
         caffe_name,
         batch_norm=False,
         notes=(
@@ -190,6 +207,6 @@ SOURCES = (
             "and local response normalisation divides alpha by its 5 channels, as in Caffe",
         ),
     ),
-    Source("senet154", "layer1.0.se_module.fc1", "last_linear", timm_name),
+    Source("senet154", "layer1.0.se_module.fc1", "last_linear", 2048, timm_name),
 )
 """Versions of the neighbours whose files are read."""

@@ -15,7 +15,11 @@ from torch import Tensor
 
 from verydeep.errors import ModelError, did_you_mean
 from verydeep.models.path import TORCHVISION
+from verydeep.models.weights.formats.pytorch.state_dict import natural
 from verydeep.system.files import expanded
+
+HEADS = ("classifier", "fc", "head", "heads")
+"""Modules that end in the last layer; others come before it, whatever their names."""
 
 IMAGENET = 1000
 """Number of ImageNet classes; a file with as many outputs is taken to have these classes."""
@@ -164,11 +168,17 @@ def _first_lines(error: Exception) -> str:
 def count_outputs(state: Mapping[str, Tensor], origin: object, what: str) -> int:
     """Return the number of outputs of a classifier from its weights (size of the last layer).
 
+    Args:
+        state: Weights by name, in any order: safetensors lists them by name.
+        origin: Origin of the weights, for the error message.
+        what: Description of the net, for the error message.
+
     Raises:
         ModelError: The values are not weights of a classifier.
     """
-    last = next(reversed([*state.values()]), None)
-    if not isinstance(last, Tensor) or last.dim() not in (1, 2) or not len(last):
+    names = [name for name in state if str(name).partition(".")[0] in HEADS]
+    last = state[max(names, key=natural)] if names else None
+    if not isinstance(last, Tensor) or not last.dim() or not len(last):
         raise ModelError(f"{origin}: not weights of {what}")
     return len(last)
 

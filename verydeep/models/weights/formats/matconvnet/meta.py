@@ -101,9 +101,9 @@ def _resize(normalization: Mapping[str, Any], size: int | None) -> dict[str, Fac
     if not keeps[0]:
         how = "normalization.keepAspect is false"
         return {"resize": Fact(0, how)} if whole and (border or share) else {}
-    if border and 0 <= border[0] < LARGEST_SIDE:
+    if border and 0 <= border[0] <= LARGEST_SIDE - size:
         return {"resize": Fact(round(size + border[0]), "normalization.border")}
-    if share and 0 < share[0] <= 1:
+    if share and size / LARGEST_SIDE <= share[0] <= 1:
         return {"resize": Fact(round(size / share[0]), "normalization.cropSize")}
     return {}
 

@@ -109,8 +109,42 @@ def test_the_interval_is_a_bootstrap_of_images(
     low, high = ours.interval_of_mean(scores, truth, resamples=200, seed=0)
     drawn = np.random.default_rng(0).integers(60, size=(200, 60))
     means = [sk.average_precision_score(truth[rows], scores[rows]) for rows in drawn]
-    assert (low, high) == pytest.approx(tuple(np.quantile(means, (0.025, 0.975))))
+    bias = np.mean(means) - sk.average_precision_score(truth, scores)
+    assert (low, high) == pytest.approx(tuple(np.quantile(means, (0.025, 0.975)) - bias))
     assert (low, high) == ours.interval_of_mean(scores, truth)  # the same seed each time
+
+
+def test_the_interval_of_rare_classes_contains_the_mean_of_many_tests() -> None:
+    generator = np.random.default_rng(0)
+
+    def draw() -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        truth = generator.random((100, 8)) < 0.07
+        return 0.8 * truth + generator.normal(size=truth.shape), truth
+
+    def mean(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
+        known = truth.any(0)
+        return float(sk.average_precision_score(truth[:, known], scores[:, known]))
+
+    expected = np.mean([mean(*draw()) for _ in range(150)])
+    intervals = np.array([ours.interval_of_mean(*draw()) for _ in range(40)])
+    assert ((intervals[:, 0] <= expected) & (expected <= intervals[:, 1])).mean() >= 0.9
+    assert intervals.mean() == pytest.approx(expected, abs=0.015)
+
+
+def test_no_image_has_no_precision() -> None:
+    assert np.isnan([ours.average_precision([], []), ours.average_precision_11([], [])]).all()
+    assert [len(one) for one in ours.precision_recall([], [])] == [0, 0]
+
+
+def test_no_interval_leaves_what_is_possible() -> None:
+    truth = np.array([[True, False], [False, True], [True, True], [False, False]])
+    perfect = truth.astype(np.float64)
+    assert ours.interval_of_mean(perfect, truth) == pytest.approx((1.0, 1.0))
+    assert max(ours.interval_of_mean(perfect, truth)) <= 1
+    rare = np.zeros((30, 1), np.bool_)
+    rare[-1] = True
+    low, high = ours.interval_of_mean(np.arange(30.0)[::-1, None], rare)
+    assert 0 <= low <= 1 / 30 <= high
 
 
 def test_a_bootstrap_of_many_images_is_bounded_in_memory() -> None:
@@ -213,7 +247,8 @@ def test_the_difference_of_two_tests_is_that_of_a_naive_paired_bootstrap() -> No
     assert difference == pytest.approx(100 * expected)
     drawn = np.random.default_rng(0).integers(60, size=(200, 60))
     each = [mean_precision(second, rows) - mean_precision(first, rows) for rows in drawn]
-    assert interval == pytest.approx(100 * np.quantile(each, (0.025, 0.975)))
+    limits = np.quantile(each, (0.025, 0.975)) - np.mean(each) + expected
+    assert interval == pytest.approx(100 * limits)
     assert precision_difference(first, first, truth) == (0, (0, 0))
     alone = [ours.interval_of_mean(one, truth) for one in (first, second)]
     assert interval[1] - interval[0] < 100 * (alone[0][1] - alone[0][0])  # pairs tell more

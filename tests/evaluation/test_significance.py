@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from verydeep.evaluation.paired import error_difference
 from verydeep.evaluation.significance import Comparison, mcnemar, wilson_interval
 
 counts = st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
@@ -127,3 +128,20 @@ def test_the_order_of_pictures_does_not_matter() -> None:
     order = torch.randperm(400, generator=generator)
     assert mcnemar(one, two) == mcnemar(one[order], two[order])
     assert mcnemar(one, two).p_value < 0.001
+
+
+@given(
+    cells=st.tuples(*[st.integers(0, 300)] * 3).filter(any),
+)
+def test_the_difference_is_its_closed_form_and_at_most_all_images(
+    cells: tuple[int, int, int],
+) -> None:
+    first, second, _ = cells
+    difference, (low, high) = error_difference(first, second, sum(cells))
+    assert difference == pytest.approx(100 * (second - first) / sum(cells))
+    count, one, other = sum(cells) + 2, first + 0.5, second + 0.5
+    middle = (other - one) / count
+    half = 1.959964 * math.sqrt((one + other) / count - middle**2) / math.sqrt(count)
+    assert low == pytest.approx(100 * max(-1, middle - half))
+    assert high == pytest.approx(100 * min(1, middle + half))
+    assert -100 <= low <= difference <= high <= 100

@@ -49,8 +49,8 @@ def average_precision(scores: ArrayLike, truth: ArrayLike) -> float:
     >>> average_precision([0.9, 0.8, 0.1], [True, False, True]).__round__(4)
     0.8333
     """
-    one = np.ones((1, np.size(scores)))
-    return float(weighted_precisions(np.asarray(scores), np.asarray(truth, bool), one)[0])
+    true, one = np.asarray(truth, bool), np.ones((1, np.size(scores)))
+    return float(weighted_precisions(np.asarray(scores), true, one)[0]) if len(true) else np.nan
 
 
 def weighted_precisions(
@@ -77,7 +77,7 @@ def by_score(scores: NDArray[np.generic]) -> tuple[NDArray[np.int64], NDArray[np
     """Return indices by descending score, and the last place of each group of equal scores."""
     order = np.argsort(-np.asarray(scores, np.float64), kind="stable")
     ranked = np.asarray(scores)[order]
-    return order, np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+    return order, np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))[: len(ranked)]
 
 
 def average_precision_11(scores: ArrayLike, truth: ArrayLike) -> float:
@@ -91,7 +91,7 @@ def average_precision_11(scores: ArrayLike, truth: ArrayLike) -> float:
         truth: bool (N,).
     """
     precision, recall = precision_recall(scores, truth)
-    if not np.isfinite(recall).all():
+    if not len(recall) or not np.isfinite(recall).all():
         return float("nan")
     reached = [recall >= share - 1e-12 for share in np.linspace(0, 1, 11)]
     return float(np.mean([precision[those].max(initial=0.0) for those in reached]))
@@ -144,20 +144,32 @@ def interval_of_mean(
         resamples: B.
         seed: Random seed.
     """
-    return middle_of(resampled_means(posteriors, truth, resamples, seed))
+    measured = mean_of_known(average_precisions(posteriors, truth))
+    return middle_of(resampled_means(posteriors, truth, resamples, seed), measured, least=0.0)
 
 
-def middle_of(values: Values) -> tuple[float, float]:
-    """Return the limits of the middle 95 % of values, leaving out NaN; NaN if there are no others.
+def middle_of(values: Values, measured: float, least: float) -> tuple[float, float]:
+    """Return the limits of the middle 95 % of values, moved so that their mean is as measured.
 
-    >>> low, high = middle_of(np.arange(1001.0))
-    >>> round(low), round(high)
-    (25, 975)
+    A resample holds some images several times. Among few true images of a class, these repetitions
+    improve the ranking, so that resamples have a higher precision than further images would have.
+
+    Args:
+        values: Of resamples, (B,); NaN are left out.
+        measured: The value of all images.
+        least: Lowest possible value; the highest is 1.
+
+    Returns:
+        From ``least`` to 1; NaN if all values are.
+
+    >>> low, high = middle_of(np.linspace(0.2, 0.4, 1001), 0.25, least=0.0)
+    >>> round(low, 3), round(high, 3)
+    (0.155, 0.345)
     """
     if not np.isfinite(values).any():
         return float("nan"), float("nan")
-    low, high = np.nanquantile(values, (0.025, 0.975)).tolist()
-    return low, high
+    low, high = np.nanquantile(values, (0.025, 0.975)) - np.nanmean(values) + measured
+    return max(least, float(low)), min(1.0, float(high))
 
 
 def resampled_means(

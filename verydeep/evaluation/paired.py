@@ -27,7 +27,7 @@ def error_difference(
     """Return how much more the second test errs, in points, with its 95 % confidence interval.
 
     The interval is that of Agresti & Min (2005): half an image is added to each of the four cells,
-    so that it has a width even if the tests never differ.
+    so that it has a width even if the tests never differ. It stays within -100 and 100.
 
     Args:
         only_first_wrong: Images that only the first test got wrong.
@@ -41,8 +41,8 @@ def error_difference(
     first, second, count = only_first_wrong + 0.5, only_second_wrong + 0.5, images + 2
     mean = (second - first) / count
     deviation = math.sqrt(first + second - (second - first) ** 2 / count) / count
-    interval = (100 * (mean - Z * deviation), 100 * (mean + Z * deviation))
-    return 100 * (only_second_wrong - only_first_wrong) / images, interval
+    low, high = max(-1.0, mean - Z * deviation), min(1.0, mean + Z * deviation)
+    return 100 * (only_second_wrong - only_first_wrong) / images, (100 * low, 100 * high)
 
 
 def mean_difference(
@@ -65,7 +65,8 @@ def precision_difference(
 ) -> tuple[float, tuple[float, float]]:
     """Return how much higher the second mean average precision is, in points, with its interval.
 
-    The 95 % interval is a bootstrap over images: both tests are measured on the same resamples.
+    The 95 % interval is a bootstrap over images: both tests are measured on the same resamples. It
+    is that of :func:`verydeep.evaluation.label_metrics.middle_of`.
 
     Args:
         first: Posteriors of the first test, (N, K).
@@ -73,5 +74,7 @@ def precision_difference(
         truth: True for the classes of each image, (N, K).
     """
     means = [mean_of_known(average_precisions(likely, truth)) for likely in (first, second)]
-    low, high = middle_of(resampled_means(second, truth) - resampled_means(first, truth))
-    return 100 * (means[1] - means[0]), (100 * low, 100 * high)
+    measured = means[1] - means[0]
+    resampled = resampled_means(second, truth) - resampled_means(first, truth)
+    low, high = middle_of(resampled, measured, least=-1.0)
+    return 100 * measured, (100 * low, 100 * high)

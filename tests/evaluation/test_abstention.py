@@ -98,6 +98,15 @@ def test_few_images_say_what_is_missing() -> None:
     assert "at least 297 calibration images, and there are 30" in familiar
 
 
+def test_what_is_no_number_is_not_answered() -> None:
+    abstention = learn(400).abstention
+    likely = np.array([[0.999, 0.001], [np.nan, np.nan]], np.float32)
+    for distances in (None, np.zeros(2, np.float32)):
+        abstained = abstention.decide(likely, distances).abstained
+        assert abstained is not None
+        assert abstained.tolist() == [False, True]
+
+
 def test_images_that_are_all_recognised_need_no_temperature() -> None:
     likely = np.tile(np.array([[0.97, 0.03]], np.float32), (300, 1))
     learned = fit_abstention(

@@ -20,6 +20,8 @@ SMALLEST = float(np.finfo(np.float32).tiny)
 def likeliest(posteriors: ArrayLike, k: int) -> NDArray[np.int64]:
     """Return the k most likely classes in descending order; ties go to the first class.
 
+    Values that are not numbers come last.
+
     Args:
         posteriors: (N, K).
         k: Number of classes to return; all if there are fewer.
@@ -29,7 +31,10 @@ def likeliest(posteriors: ArrayLike, k: int) -> NDArray[np.int64]:
     """
     likely: NDArray[Any] = np.asarray(posteriors)
     if k == 1 and likely.shape[1]:
-        return np.asarray(likely.argmax(1)[:, None])
+        first = likely.argmax(1)[:, None]
+        strange = np.isnan(np.take_along_axis(likely, first, 1)[:, 0])
+        first[strange] = _ranked(likely[strange])[:, :1]
+        return first
     if k >= likely.shape[1]:
         return _ranked(likely)
     # Those above the k-th largest value, and as many of those equal to it as there is room for.

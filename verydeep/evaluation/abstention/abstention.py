@@ -92,7 +92,7 @@ class Abstention:
         if far is not None and self.familiar:
             unlike = ~(far <= self.familiar.limit)  # NaN counts as unlike
         if threshold:
-            unsure = confidence < threshold.least
+            unsure = ~(confidence >= threshold.least)  # NaN counts as unsure
         sets = self.sets.of(posteriors) if self.sets else None
         return Decisions(self, threshold, confidence, far, unlike, unsure, sets)
 

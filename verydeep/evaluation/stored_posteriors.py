@@ -5,9 +5,8 @@ N images, K classes.
 
 from __future__ import annotations
 
-import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
@@ -26,10 +25,8 @@ from verydeep.system.files import write_atomically
 
 POSTERIORS = "posteriors.npz"
 
-UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
-"""Errors of a file that is missing or damaged."""
-
 A = TypeVar("A", Answers, LabelAnswers)
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,11 +106,7 @@ class Stored(ABC, Generic[A]):
         Raises:
             DataError: It is missing or damaged, or of another kind.
         """
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                return cls._from_arrays(arrays)
-        except UNREADABLE as error:
-            raise DataError(f"{path}: cannot be read ({error})") from error
+        return _read_arrays(path, cls._from_arrays)
 
     @classmethod
     def _from_arrays(cls, arrays: Any) -> Self:
@@ -217,15 +210,19 @@ def read_stored(paths: Sequence[Path]) -> AnyStored:
     Raises:
         DataError: A file is missing or damaged, or they differ.
     """
-    if _has_labels(paths[0]):
+    if _read_arrays(paths[0], lambda arrays: "truth" in arrays):
         return StoredLabels.joined([StoredLabels.read(path) for path in paths])
     return StoredPosteriors.joined([StoredPosteriors.read(path) for path in paths])
 
 
-def _has_labels(path: Path) -> bool:
-    """Return whether a file is of multi-label classifiers; a damaged one is not."""
+def _read_arrays(path: Path, read: Callable[[Any], R]) -> R:
+    """Return what a function reads from the arrays of a file.
+
+    Raises:
+        DataError: The file is missing or damaged.
+    """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return "truth" in arrays
-    except UNREADABLE:
-        return False
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return read(arrays)
+    except Exception as error:  # a damaged file can make numpy and zipfile raise almost anything
+        raise DataError(f"{path}: cannot be read ({error})") from error

@@ -66,6 +66,15 @@ INPUT_SIZES = st.integers(32, 512)
         ("crops", (256,), {"grid": (0, 5)}, "a grid has 1 to 100 rows and columns, got 0x5 in"),
         ("crops", (256,), {"grid": (5, -1)}, "a grid has 1 to 100 rows and columns, got 5x-1 in"),
         ("both", (256,), {"grid": (101, 5)}, "a grid has 1 to 100 rows and columns, got 101x5 in"),
+        *(
+            (
+                "crops",
+                (256,),
+                {"grid": grid},
+                f"a grid has two whole numbers, rows and columns, got {grid!r} instead",
+            )
+            for grid in ((3,), 5, (2.5, 3), "3x3", (3, 3, 3), None)
+        ),
         (
             "dense",
             (256,),

@@ -217,10 +217,15 @@ def checked_grid(grid: Sequence[int]) -> tuple[int, int]:
     """Return a grid of crops as (rows, columns).
 
     Raises:
-        InputError: A number is too small or too large.
+        InputError: There are not two whole numbers, or one is too small or too large.
     """
-    rows, columns = grid
-    if not all(1 <= count <= MOST_ON_A_LINE for count in grid):
+    try:
+        rows, columns = map(index, grid)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"a grid has two whole numbers, rows and columns, got {grid!r} instead"
+        ) from error
+    if not all(1 <= count <= MOST_ON_A_LINE for count in (rows, columns)):
         raise InputError(
             f"a grid has 1 to {MOST_ON_A_LINE} rows and columns, got {rows}x{columns} instead"
         )

@@ -95,7 +95,9 @@ def test_few_images_say_what_is_missing() -> None:
     assert "1 % error among the answered cannot be promised with 99 % confidence" in threshold
     assert "about" in threshold
     assert "needs at least 99 images besides the 10" in sets
-    assert "at least 297 calibration images, and there are 30" in familiar
+    assert "at least 296 calibration images, and there are 30" in familiar
+    assert learn(295, promises=Promises(refuse=1.0)).abstention.familiar is None
+    assert learn(296, promises=Promises(refuse=1.0)).abstention.familiar is not None
 
 
 def test_what_is_no_number_is_not_answered() -> None:

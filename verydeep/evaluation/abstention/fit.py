@@ -182,7 +182,8 @@ def _notes(
         fewest = fewest_images(promises.refuse)
         yield (
             f"unlike images are not told: refusing {promises.refuse:g} % of familiar ones needs "
-            f"at least {3 * fewest:,} calibration images, and there are {len(first) + len(rest):,}"
+            f"at least {3 * fewest - 1:,} calibration images, and there are "
+            f"{len(first) + len(rest):,}"
         )
 
 

@@ -31,7 +31,7 @@ def likeliest(posteriors: ArrayLike, k: int) -> NDArray[np.int64]:
     """
     likely: NDArray[Any] = np.asarray(posteriors)
     if k == 1 and likely.shape[1]:
-        first = likely.argmax(1)[:, None]
+        first: NDArray[np.int64] = likely.argmax(1)[:, None]
         strange = np.isnan(np.take_along_axis(likely, first, 1)[:, 0])
         first[strange] = _ranked(likely[strange])[:, :1]
         return first

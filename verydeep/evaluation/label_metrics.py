@@ -49,8 +49,8 @@ def average_precision(scores: ArrayLike, truth: ArrayLike) -> float:
     >>> average_precision([0.9, 0.8, 0.1], [True, False, True]).__round__(4)
     0.8333
     """
-    true, one = np.asarray(truth, bool), np.ones((1, np.size(scores)))
-    return float(weighted_precisions(np.asarray(scores), true, one)[0]) if len(true) else np.nan
+    one = np.ones((1, np.size(scores)))
+    return float(weighted_precisions(np.asarray(scores), np.asarray(truth, bool), one)[0])
 
 
 def weighted_precisions(
@@ -70,7 +70,7 @@ def weighted_precisions(
     steps = np.diff(found, axis=1, prepend=0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
         shares = np.where(taken > 0, found / taken, 0.0)
-        return np.asarray((steps * shares).sum(1) / found[:, -1:].ravel())
+        return np.asarray((steps * shares).sum(1) / steps.sum(1))
 
 
 def by_score(scores: NDArray[np.generic]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -90,9 +90,9 @@ def average_precision_11(scores: ArrayLike, truth: ArrayLike) -> float:
         scores: (N,).
         truth: bool (N,).
     """
-    precision, recall = precision_recall(scores, truth)
-    if not len(recall) or not np.isfinite(recall).all():
+    if not np.any(truth):
         return float("nan")
+    precision, recall = precision_recall(scores, truth)
     reached = [recall >= share - 1e-12 for share in np.linspace(0, 1, 11)]
     return float(np.mean([precision[those].max(initial=0.0) for those in reached]))
 

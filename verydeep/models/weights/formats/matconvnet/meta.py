@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from verydeep.errors import printable
+from verydeep.models.folder import LARGEST_SCALE
 from verydeep.models.weights.formats.chain import Chain
 from verydeep.models.weights.formats.matconvnet.matlab_values import (
     Numbers,
@@ -101,9 +102,9 @@ def _resize(normalization: Mapping[str, Any], size: int | None) -> dict[str, Fac
     if not keeps[0]:
         how = "normalization.keepAspect is false"
         return {"resize": Fact(0, how)} if whole and (border or share) else {}
-    if border and 0 <= border[0] <= LARGEST_SIDE - size:
+    if border and 0 <= border[0] <= LARGEST_SCALE - size:
         return {"resize": Fact(round(size + border[0]), "normalization.border")}
-    if share and size / LARGEST_SIDE <= share[0] <= 1:
+    if share and size / LARGEST_SCALE <= share[0] <= 1:
         return {"resize": Fact(round(size / share[0]), "normalization.cropSize")}
     return {}
 
